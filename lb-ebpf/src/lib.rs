@@ -1,0 +1,25 @@
+//! The data plane as a library: every packet decision Viaduct's XDP program makes, and the layout
+//! of the maps it reads.
+//!
+//! The decision is [`steer()`], a function of a frame, look-ups and the time. It runs in two
+//! places: in the kernel, where the bin of this package is a thin shell around it, and on the host,
+//! where tests (and `viaduct explain`, when it comes) drive the very same code. Rooms in reading order:
+//! [`abi`] the maps, [`frame`] checked access to bytes, [`wire`] headers, [`checksum`], [`parse`],
+//! [`select`] which real server, [`forward`] the rewrite of each forwarding method, [`mod@steer`] all of
+//! it together.
+//!
+//! Not here: loading and attaching (lb-user), anything that allocates, logs or asks a clock.
+#![no_std]
+#![deny(unsafe_code)]
+
+pub mod abi;
+pub mod checksum;
+pub mod forward;
+pub mod frame;
+pub mod parse;
+pub mod select;
+pub mod steer;
+pub mod wire;
+
+pub use frame::Frame;
+pub use steer::{Action, Lookups, NextHop, Route, Verdict, steer};

@@ -1,0 +1,9 @@
+//! Headers as they stand on the wire: one file a protocol, fields and constants, no behaviour.
+//!
+//! Every type is unaligned, so it can be read at any offset. Not here: what is legal
+//! ([`crate::parse`]).
+
+pub mod eth;
+pub mod ipv4;
+pub mod tcp;
+pub mod udp;

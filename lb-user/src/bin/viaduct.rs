@@ -1,0 +1,127 @@
+//! `viaduct`: the operator's command line. It checks site files and asks the daemons.
+#![forbid(unsafe_code)]
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+use lb_user::cli::SOCKET;
+use lb_user::config::{LoadError, Site};
+use lb_user::status::{Status, table};
+
+/// Viaduct: a high-availability load balancer for websites.
+#[derive(Debug, Parser)]
+#[command(name = "viaduct", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a site file: every mistake with its line. Exits with 64 when there is one.
+    Check {
+        /// The site file.
+        #[arg(value_name = "FILE", default_value = lb_user::cli::SITE)]
+        file: PathBuf,
+    },
+    /// Show services and real servers with health and counters.
+    Status {
+        /// As JSON, as the daemon tells it.
+        #[arg(long)]
+        json: bool,
+        /// Again every second, until interrupted.
+        #[arg(long)]
+        watch: bool,
+        /// The daemon's socket.
+        #[arg(long, value_name = "FILE", default_value = SOCKET)]
+        socket: PathBuf,
+    },
+}
+
+/// The site file is what is wrong (sysexits.h).
+const EX_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Check { file } => return check(&file),
+        Command::Status {
+            json,
+            watch,
+            socket,
+        } => status(&socket, json, watch),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("viaduct: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of the command")]
+fn check(file: &Path) -> ExitCode {
+    match Site::load(file) {
+        Ok(checked) => {
+            eprint!("{}", checked.warnings);
+            let (services, hosts) = (checked.site.services.len(), checked.site.hosts.len());
+            println!(
+                "{}: good: {services} services, {hosts} hosts",
+                file.display()
+            );
+            ExitCode::SUCCESS
+        }
+        Err(LoadError::Invalid(report)) => {
+            eprint!("{report}");
+            ExitCode::from(EX_USAGE)
+        }
+        Err(LoadError::Read(error)) => {
+            eprintln!("viaduct: {error}");
+            ExitCode::from(EX_USAGE)
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn status(socket: &Path, json: bool, watch: bool) -> anyhow::Result<()> {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        every.tick().await;
+        let text = ask(socket, json).await?;
+        let mut out = std::io::stdout().lock();
+        if watch && out.is_terminal() {
+            // Home, and clear what is below: no flicker.
+            write!(out, "\x1b[H\x1b[J")?;
+        }
+        match writeln!(out, "{}", text.trim_end()) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+            other => other?,
+        }
+        if !watch {
+            return Ok(());
+        }
+    }
+}
+
+/// The daemon's state as it is to be printed.
+async fn ask(socket: &Path, json: bool) -> anyhow::Result<String> {
+    let reply = daemon::http::get(socket, "/status").await?;
+    if reply.status != 200 {
+        bail!(
+            "{}: the daemon answered {}: {}",
+            socket.display(),
+            reply.status,
+            reply.body.trim()
+        );
+    }
+    if json {
+        return Ok(reply.body);
+    }
+    let status: Status = serde_json::from_str(&reply.body)
+        .with_context(|| format!("{}: the daemon is of another version", socket.display()))?;
+    Ok(table::render(&status))
+}

@@ -1,0 +1,130 @@
+//! The file as it is written, key by key: the mirror that serde fills.
+//!
+//! Every key is optional here and keeps its place, so that what is missing or wrong is told where it
+//! is. No `flatten` and no `untagged`: both lose the place. Not here: defaults and meaning.
+
+use std::{collections::BTreeMap, fmt};
+
+use daemon::{duration::HumanDuration, site::Table};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny},
+};
+use toml::Spanned;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) hosts: Option<BTreeMap<Spanned<String>, Table<Host>>>,
+    pub(super) director: Option<Table<Director>>,
+    pub(super) service: Option<Vec<Table<Service>>>,
+    /// Read by the proxies.
+    #[serde(rename = "proxy")]
+    _proxy: Option<IgnoredAny>,
+    /// Read by the SQL proxies.
+    #[serde(rename = "sqlproxy")]
+    _sqlproxy: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Host {
+    pub(super) addresses: Option<Vec<Spanned<String>>>,
+    pub(super) director: Option<Table<DirectorHost>>,
+    /// What this host is to the proxies.
+    #[serde(rename = "proxy")]
+    _proxy: Option<IgnoredAny>,
+    /// What this host is to the SQL proxies.
+    #[serde(rename = "sqlproxy")]
+    _sqlproxy: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DirectorHost {
+    pub(super) interfaces: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Director {
+    pub(super) status: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Service {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) vip: Option<Spanned<String>>,
+    pub(super) port: Option<Spanned<i64>>,
+    pub(super) protocol: Option<Spanned<String>>,
+    pub(super) method: Option<Spanned<String>>,
+    pub(super) scheduler: Option<Spanned<String>>,
+    pub(super) timeout: Option<Spanned<HumanDuration>>,
+    pub(super) health: Option<Table<Health>>,
+    pub(super) real: Option<Vec<Table<Real>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Health {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<Spanned<String>>,
+    pub(super) path: Option<Spanned<String>>,
+    pub(super) status: Option<Spanned<Statuses>>,
+    pub(super) host: Option<Spanned<String>>,
+    pub(super) port: Option<Spanned<i64>>,
+    pub(super) interval: Option<Spanned<HumanDuration>>,
+    pub(super) timeout: Option<Spanned<HumanDuration>>,
+    pub(super) rise: Option<Spanned<i64>>,
+    pub(super) fall: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Real {
+    pub(super) address: Option<Spanned<String>>,
+    pub(super) port: Option<Spanned<i64>>,
+    pub(super) weight: Option<Spanned<i64>>,
+}
+
+/// `"200-399"`, or a list of such.
+#[derive(Debug)]
+pub(super) enum Statuses {
+    One(String),
+    Many(Vec<Spanned<String>>),
+}
+
+impl<'de> Deserialize<'de> for Statuses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StatusesVisitor)
+    }
+}
+
+struct StatusesVisitor;
+
+impl<'de> de::Visitor<'de> for StatusesVisitor {
+    type Value = Statuses;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("statuses such as \"200-399\" or a list of them")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Statuses, E> {
+        Ok(Statuses::One(text.to_owned()))
+    }
+
+    fn visit_i64<E: de::Error>(self, status: i64) -> Result<Statuses, E> {
+        Err(E::custom(format_args!(
+            "expected text in quotes, found the number {status}\nhelp: write it in quotes: \"{status}\""
+        )))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut elements: A) -> Result<Statuses, A::Error> {
+        let mut ranges = Vec::new();
+        while let Some(range) = elements.next_element()? {
+            ranges.push(range);
+        }
+        Ok(Statuses::Many(ranges))
+    }
+}

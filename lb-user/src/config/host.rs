@@ -1,0 +1,280 @@
+//! The hosts of a site, and which of them this one is.
+//!
+//! Not here: asking the system for its name, addresses and interfaces; whoever starts the daemon
+//! does, and passes them in.
+
+use std::{collections::BTreeMap, net::IpAddr, ops::Range};
+
+use daemon::{
+    diagnostic::{Diagnostic, nearest},
+    site::Table,
+};
+use toml::Spanned;
+
+use super::{Site, file, findings::Findings};
+
+/// A host of the site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// How a daemon finds its own host when neither `--host` nor the hostname says; no two hosts
+    /// share one.
+    pub addresses: Vec<IpAddr>,
+    /// What it is as a director, if it is one.
+    pub director: Option<DirectorHost>,
+}
+
+/// A host's table `director`: what is this director's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectorHost {
+    /// Where the XDP program goes; never empty.
+    pub interfaces: Vec<String>,
+}
+
+/// What a daemon knows of the host it runs on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Candidates<'a> {
+    /// `--host`.
+    pub named: Option<&'a str>,
+    /// The hostname, short or with its domain.
+    pub hostname: Option<&'a str>,
+    /// The addresses of its interfaces.
+    pub addresses: &'a [IpAddr],
+}
+
+/// Why a daemon cannot tell its own host, or is not wanted on it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// `--host` names none.
+    #[error("--host {name}: no such host in the site file{}", list_known(.known, .name))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The hosts there are.
+        known: Vec<String>,
+    },
+    /// Neither the hostname nor an address is in the file.
+    #[error(
+        "this host is not in the site file: neither its hostname{} nor one of its addresses is; \
+         add it, or say which it is with --host{}",
+        in_quotes(.hostname.as_deref()), list_known(.known, .hostname.as_deref().unwrap_or_default())
+    )]
+    NotFound {
+        /// The hostname, if there is one.
+        hostname: Option<String>,
+        /// The hosts there are.
+        known: Vec<String>,
+    },
+    /// Its addresses belong to several hosts of the file.
+    #[error("this host has addresses of several hosts of the site file ({}): say which it is with --host", .0.join(", "))]
+    Ambiguous(Vec<String>),
+    /// The host is there, but without the table `director`.
+    #[error(
+        "host {name} is not a director: give it `[hosts.{name}.director]` with its `interfaces`{}",
+        list_directors(.directors)
+    )]
+    NotADirector {
+        /// The host.
+        name: String,
+        /// The hosts that are directors.
+        directors: Vec<String>,
+    },
+}
+
+fn in_quotes(name: Option<&str>) -> String {
+    name.map(|name| format!(" `{name}`")).unwrap_or_default()
+}
+
+fn list_known(known: &[String], name: &str) -> String {
+    let names = known.iter().map(String::as_str);
+    match nearest(name, names) {
+        _ if known.is_empty() => " (it has no hosts)".to_owned(),
+        Some(meant) => format!(" (did you mean {meant}? it has: {})", known.join(", ")),
+        None => format!(" (it has: {})", known.join(", ")),
+    }
+}
+
+fn list_directors(names: &[String]) -> String {
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" (directors: {})", names.join(", "))
+    }
+}
+
+impl Site {
+    /// Which host this is: the one that `--host` names, else the one with this hostname (as it is, or
+    /// its first part), else the one with an address of this host.
+    ///
+    /// # Errors
+    /// None of that leads to one host of the file.
+    pub fn own_host(&self, candidates: &Candidates<'_>) -> Result<(&str, &Host), HostError> {
+        let entry = |name: &str| {
+            self.hosts
+                .get_key_value(name)
+                .map(|(name, host)| (&**name, host))
+        };
+        if let Some(name) = candidates.named {
+            return entry(name).ok_or_else(|| HostError::Unknown {
+                name: name.to_owned(),
+                known: self.names(),
+            });
+        }
+        let hostname = candidates.hostname;
+        let short = hostname.and_then(|name| name.split('.').next());
+        if let Some(found) = hostname.and_then(entry).or_else(|| short.and_then(entry)) {
+            return Ok(found);
+        }
+        let has_ours = |host: &Host| {
+            host.addresses
+                .iter()
+                .any(|own| candidates.addresses.contains(own))
+        };
+        let mut ours = self.hosts.iter().filter(|(_, host)| has_ours(host));
+        match (ours.next(), ours.next()) {
+            (Some((name, host)), None) => Ok((name, host)),
+            (None, _) => Err(HostError::NotFound {
+                hostname: hostname.map(str::to_owned),
+                known: self.names(),
+            }),
+            (Some(_), Some(_)) => Err(HostError::Ambiguous(
+                self.hosts
+                    .iter()
+                    .filter(|(_, h)| has_ours(h))
+                    .map(|(n, _)| n.clone())
+                    .collect(),
+            )),
+        }
+    }
+
+    /// The same for a host that has to be a director.
+    ///
+    /// # Errors
+    /// As [`Site::own_host`], and a host that is none.
+    pub fn own_director(
+        &self,
+        candidates: &Candidates<'_>,
+    ) -> Result<(&str, &DirectorHost), HostError> {
+        let (name, host) = self.own_host(candidates)?;
+        let directors = || {
+            let directors = self
+                .hosts
+                .iter()
+                .filter(|(_, host)| host.director.is_some());
+            directors.map(|(name, _)| name.clone()).collect()
+        };
+        let director = host
+            .director
+            .as_ref()
+            .ok_or_else(|| HostError::NotADirector {
+                name: name.to_owned(),
+                directors: directors(),
+            })?;
+        Ok((name, director))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.hosts.keys().cloned().collect()
+    }
+}
+
+/// The hosts of the file; those with mistakes are there with what is right of them.
+pub(super) fn from_file(
+    tables: BTreeMap<Spanned<String>, Table<file::Host>>,
+    findings: &mut Findings,
+) -> BTreeMap<String, Host> {
+    let mut owners: BTreeMap<IpAddr, Range<usize>> = BTreeMap::new();
+    let mut hosts = BTreeMap::new();
+    for (name, table) in tables {
+        // A wrong name is noted, and what is in the table is looked at all the same.
+        let known = findings.name(&name, "host").unwrap_or_default();
+        let addresses = addresses(
+            table.value.addresses.unwrap_or_default(),
+            &mut owners,
+            findings,
+        );
+        let director = table.value.director.map(|table| director(table, findings));
+        hosts.insert(
+            known,
+            Host {
+                addresses,
+                director,
+            },
+        );
+    }
+    hosts
+}
+
+fn addresses(
+    values: Vec<Spanned<String>>,
+    owners: &mut BTreeMap<IpAddr, Range<usize>>,
+    findings: &mut Findings,
+) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    for value in values {
+        let Some(address) = findings.address(&value) else {
+            continue;
+        };
+        let address = address.into_inner();
+        if address.is_loopback() || address.is_unspecified() || address.is_multicast() {
+            let message = format!("`{address}` does not tell one host from another");
+            findings.push(
+                Diagnostic::error(value.span(), message)
+                    .help("write an address that only this host has"),
+            );
+            continue;
+        }
+        match owners.insert(address, value.span()) {
+            Some(first) => findings.push(
+                Diagnostic::error(value.span(), format!("address `{address}` is given twice"))
+                    .help("an address belongs to one host")
+                    .note(first, "first given here"),
+            ),
+            None => addresses.push(address),
+        }
+    }
+    addresses
+}
+
+fn director(table: Table<file::DirectorHost>, findings: &mut Findings) -> DirectorHost {
+    let Table { span, value } = table;
+    let values = findings.required(value.interfaces, &span, "interfaces", "[\"eth0\"]");
+    let values = values.map(|values| {
+        if values.get_ref().is_empty() {
+            findings.push(
+                Diagnostic::error(
+                    values.span(),
+                    "no interface: this director would see no packet",
+                )
+                .help("name the interfaces that clients reach: [\"eth0\"]"),
+            );
+        }
+        values.into_inner()
+    });
+    let mut seen: BTreeMap<String, Range<usize>> = BTreeMap::new();
+    let mut interfaces = Vec::new();
+    for value in values.unwrap_or_default() {
+        let name = value.get_ref().clone();
+        if !is_interface_name(&name) {
+            findings.push(
+                Diagnostic::error(value.span(), format!("`{name}` cannot name an interface"))
+                    .help("1 to 15 characters, without `/`, `:` and spaces; see `ip link`"),
+            );
+            continue;
+        }
+        match seen.insert(name.clone(), value.span()) {
+            Some(first) => findings.push(
+                Diagnostic::error(value.span(), format!("interface `{name}` is named twice"))
+                    .help("name it once")
+                    .note(first, "first named here"),
+            ),
+            None => interfaces.push(name),
+        }
+    }
+    DirectorHost { interfaces }
+}
+
+/// What the kernel takes (`dev_valid_name` in net/core/dev.c; IFNAMSIZ counts a final zero).
+fn is_interface_name(name: &str) -> bool {
+    let is_bad = |c: char| matches!(c, '/' | ':' | '\0') || c.is_whitespace() || c == '\u{b}';
+    (1..=15).contains(&name.len()) && name != "." && name != ".." && !name.contains(is_bad)
+}

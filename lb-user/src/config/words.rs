@@ -1,0 +1,95 @@
+//! The closed lists of words a service is described with.
+//!
+//! Words that IPVS or a coming version of Viaduct has are known by name, so that whoever writes one
+//! hears that it is not there yet, instead of that it is a spelling mistake. Not here: what the
+//! words do.
+
+use std::fmt;
+
+/// The transport protocol of a virtual service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// `tcp`
+    Tcp,
+    /// `udp`
+    Udp,
+}
+
+/// How packets get to a real server (IPVS: forwarding method).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// `nat`: the destination is rewritten, and replies come back through the director.
+    Nat,
+    /// `dr`: the packet goes unchanged to the real server's MAC, and replies go straight to the
+    /// client.
+    Dr,
+}
+
+/// How a real server is chosen for a new flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Scheduler {
+    /// `maglev`: consistent hashing of the flow.
+    #[default]
+    Maglev,
+}
+
+impl Protocol {
+    pub(super) const KNOWN: &[(&str, Self)] = &[("tcp", Self::Tcp), ("udp", Self::Udp)];
+    pub(super) const LATER: &[&str] = &["sctp"];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+
+    /// Its number in the IP header (IANA protocol numbers).
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+}
+
+impl Method {
+    pub(super) const KNOWN: &[(&str, Self)] = &[("nat", Self::Nat), ("dr", Self::Dr)];
+    pub(super) const LATER: &[&str] = &["fullnat", "tunnel", "local"];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+            Self::Dr => "dr",
+        }
+    }
+}
+
+impl Scheduler {
+    pub(super) const KNOWN: &[(&str, Self)] = &[("maglev", Self::Maglev)];
+    pub(super) const LATER: &[&str] = &["rr", "wrr", "lc", "wlc", "sh"];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Maglev => "maglev",
+        }
+    }
+}
+
+macro_rules! display_word {
+    ($($word:ty),*) => {$(
+        impl fmt::Display for $word {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+    )*};
+}
+display_word!(Protocol, Method, Scheduler);

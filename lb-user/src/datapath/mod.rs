@@ -1,0 +1,261 @@
+//! The edge to the kernel's data plane: load, pin, attach, and carry out [`MapOp`]s.
+//!
+//! Maps and links are pinned, so the data plane forwards on when this process ends, however it
+//! ends; the next one takes them over. Not here: what the maps should hold ([`crate::tables`]).
+
+mod attach;
+mod clock;
+mod error;
+mod maps;
+mod object;
+mod stats;
+pub(crate) mod unresolved;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aya::maps::{Array, MapData};
+use aya::programs::Xdp;
+use aya::{Ebpf, EbpfLoader};
+use lb_ebpf::abi::{ABI_VERSION, name};
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::tables::{MapOp, Tables};
+
+pub use attach::Mode;
+pub use clock::Clock;
+pub use error::Error;
+pub use maps::Maps;
+pub use stats::Counters;
+
+/// Every map of the object: all are pinned under their own names.
+const MAPS: [&str; 12] = [
+    name::ABI,
+    name::INTERFACES,
+    name::SERVICES,
+    name::RING_SLOTS,
+    name::MEMBERS,
+    name::REALS,
+    name::NAT_REPLIES,
+    name::FLOWS,
+    name::VERDICTS,
+    name::SERVICE_TRAFFIC,
+    name::REAL_TRAFFIC,
+    name::UNRESOLVED,
+];
+
+/// The loaded program, its maps and its pins.
+pub struct Datapath {
+    ebpf: Ebpf,
+    maps: Maps,
+    pins: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl Datapath {
+    /// Loads the embedded program over the maps pinned in the directory `pins`, or over new ones
+    /// that are pinned there. Nothing is attached yet.
+    ///
+    /// # Errors
+    /// The directory is not on a BPF file system or another daemon holds it, the pinned maps are
+    /// of another [`ABI_VERSION`], or the kernel refuses.
+    pub fn open(pins: &Path) -> Result<Self, Error> {
+        if object::OBJECT.is_empty() {
+            return Err(Error::NoObject);
+        }
+        prepare(pins)?;
+        let lock = lock(pins)?;
+        check_version(pins)?;
+        let mut loader = EbpfLoader::new();
+        for map in MAPS {
+            loader.map_pin_path(map, pins.join(map));
+        }
+        let mut ebpf = loader.load(object::OBJECT).map_err(Error::load)?;
+        program(&mut ebpf)?.load().map_err(Error::program)?;
+        let maps = Maps::take(&mut ebpf)?;
+        let mut datapath = Self {
+            ebpf,
+            maps,
+            pins: pins.to_owned(),
+            _lock: lock,
+        };
+        datapath.maps.set_version(ABI_VERSION)?;
+        Ok(datapath)
+    }
+
+    /// What the maps hold: after a restart, what the last daemon left.
+    ///
+    /// # Errors
+    /// A map can't be read.
+    pub fn tables(&self) -> Result<Tables, Error> {
+        self.maps.tables()
+    }
+
+    /// Carries out one change.
+    ///
+    /// # Errors
+    /// A map can't be written; it holds what it held.
+    pub fn apply(&mut self, op: &MapOp) -> Result<(), Error> {
+        self.maps.apply(op)
+    }
+
+    /// The maps, for counters and flows.
+    pub fn maps(&mut self) -> &mut Maps {
+        &mut self.maps
+    }
+
+    /// Attaches the program to an interface, or takes over the link that an earlier daemon pinned.
+    /// Native mode if the driver has it, else generic; which one it became is told.
+    ///
+    /// # Errors
+    /// Another program holds the interface, or neither mode works.
+    pub fn attach(&mut self, interface: &str, ifindex: u32) -> Result<Mode, Error> {
+        let link = self.link(interface);
+        attach::attach(program(&mut self.ebpf)?, &link, interface, ifindex)
+    }
+
+    /// Names of the interfaces that a link is pinned for.
+    ///
+    /// # Errors
+    /// The directory can't be read.
+    pub fn attached(&self) -> Result<Vec<String>, Error> {
+        attach::pinned(&self.pins)
+    }
+
+    /// Detaches the program from an interface.
+    ///
+    /// # Errors
+    /// The pin can't be removed.
+    pub fn detach(&mut self, interface: &str) -> Result<(), Error> {
+        let link = self.link(interface);
+        std::fs::remove_file(&link).map_err(|source| Error::Pin { path: link, source })
+    }
+
+    /// How long the kernel's tick is, and where it stands.
+    ///
+    /// # Errors
+    /// The kernel refuses to run the clock program.
+    pub fn clock(&mut self) -> Result<Clock, Error> {
+        Clock::measure(&mut self.ebpf)
+    }
+
+    fn link(&self, interface: &str) -> PathBuf {
+        self.pins
+            .join(format!("{}{interface}", attach::LINK_PREFIX))
+    }
+}
+
+/// Removes the data plane: detaches every interface and deletes maps and directory. What was
+/// removed is told, by file name; nothing when there was nothing.
+///
+/// # Errors
+/// A daemon is running on it, or a pin can't be removed.
+pub fn detach(pins: &Path) -> Result<Vec<String>, Error> {
+    if !pins.exists() {
+        return Ok(Vec::new());
+    }
+    let _lock = lock(pins)?;
+    let mut removed = Vec::new();
+    let failed = |source| Error::Pin {
+        path: pins.to_owned(),
+        source,
+    };
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(pins)
+        .map_err(failed)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()
+        .map_err(failed)?;
+    // Links first: from then on no packet is touched.
+    entries.sort_by_key(|path| !is_link(path));
+    for path in entries {
+        std::fs::remove_file(&path).map_err(|source| Error::Pin {
+            path: path.clone(),
+            source,
+        })?;
+        removed.extend(
+            path.file_name()
+                .map(|name| name.to_string_lossy().into_owned()),
+        );
+    }
+    std::fs::remove_dir(pins).map_err(failed)?;
+    Ok(removed)
+}
+
+fn is_link(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with(attach::LINK_PREFIX))
+}
+
+/// The load balancer's program in the object.
+fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
+    let program = ebpf
+        .program_mut(name::PROGRAM)
+        .ok_or(Error::Missing(name::PROGRAM))?;
+    program.try_into().map_err(Error::program)
+}
+
+/// Creates the pin directory; it must lie on a BPF file system.
+fn prepare(pins: &Path) -> Result<(), Error> {
+    if !on_bpffs(pins) {
+        return Err(Error::NotBpffs {
+            path: pins.to_owned(),
+        });
+    }
+    match std::fs::create_dir(pins) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(Error::Pin {
+            path: pins.to_owned(),
+            source,
+        }),
+        Err(_) | Ok(()) => Ok(()),
+    }
+}
+
+/// Whether `path`, or the directory it would be created in, is on a BPF file system.
+fn on_bpffs(path: &Path) -> bool {
+    let place = if path.exists() {
+        Some(path)
+    } else {
+        path.parent()
+    };
+    place.is_some_and(|place| {
+        nix::sys::statfs::statfs(place)
+            .is_ok_and(|stat| stat.filesystem_type() == nix::sys::statfs::BPF_FS_MAGIC)
+    })
+}
+
+/// Holds the pins against a second daemon; the lock ends with the process.
+fn lock(pins: &Path) -> Result<Flock<File>, Error> {
+    let failed = |source| Error::Pin {
+        path: pins.to_owned(),
+        source,
+    };
+    let directory = File::open(pins).map_err(failed)?;
+    Flock::lock(directory, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
+        if errno == nix::errno::Errno::EWOULDBLOCK {
+            return Error::Held {
+                path: pins.to_owned(),
+            };
+        }
+        failed(errno.into())
+    })
+}
+
+/// Refuses pinned maps that another version laid out.
+fn check_version(pins: &Path) -> Result<(), Error> {
+    let pin = pins.join(name::ABI);
+    if !pin.exists() {
+        return Ok(());
+    }
+    let map = MapData::from_pin(&pin).map_err(Error::map)?;
+    let map = aya::maps::Map::from_map_data(map).map_err(Error::map)?;
+    let version: Array<_, u32> = map.try_into().map_err(Error::map)?;
+    match version.get(&0, 0).map_err(Error::map)? {
+        // Zero: a first start that ended before it wrote the version.
+        0 | ABI_VERSION => Ok(()),
+        found => Err(Error::Version {
+            found,
+            path: pins.to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,288 @@
+//! The one loop of the daemon: events in, decisions by pure rooms, changes of the data plane out.
+//!
+//! ```text
+//!  signals ─────────────┐
+//!  probes (tasks) ──────┤             targets (health)    tables::build
+//!  netlink (task) ──────┼──► Engine ──► wish ──► Tables ──► diff ──► datapath ──► maps
+//!  unresolved (task) ───┤                                     ▲
+//!  status queries ──────┘                        what the maps hold now
+//! ```
+//!
+//! Nothing else writes maps, so nothing here is locked. Not here: what the decisions are.
+
+mod reconcile;
+mod reload;
+pub mod targets;
+mod watch;
+mod wish;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use daemon::http::Response;
+use daemon::notify;
+use daemon::signals::{Signal, Signals};
+use health::Outcome;
+use lb_ebpf::abi::Unresolved;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{info, warn};
+
+use crate::config::Checked;
+use crate::datapath::{Clock, Datapath};
+use crate::network::netlink::{self, Netlink};
+use crate::network::{Network, Path};
+use crate::tables::Tables;
+use crate::tables::settle::Settling;
+use crate::time;
+use targets::{Change, Probe, TargetId, Targets};
+
+pub use reload::{StartError, start};
+pub(crate) use wish::key;
+
+/// What the engine hears of.
+#[derive(Debug)]
+pub enum Event {
+    /// A probe ended.
+    Probed {
+        /// Whose.
+        id: TargetId,
+        /// Which probe.
+        round: u64,
+        /// How.
+        outcome: Outcome,
+    },
+    /// The kernel's links, routes or neighbours changed.
+    Network(netlink::Event),
+    /// A packet missed a next hop.
+    Unresolved(Unresolved),
+    /// Someone asks over HTTP.
+    Query {
+        /// The path of the request.
+        path: String,
+        /// Where the answer goes; `None` is a 404.
+        answer: oneshot::Sender<Option<Response>>,
+    },
+}
+
+/// Events that may wait; whoever has one more waits too.
+pub const EVENTS_MAX: usize = 1024;
+/// Events handled in one go before the loop looks at signals and timers again.
+const BATCH: usize = 256;
+/// Next hops are made sure of, and slots settled, this often.
+const HOUSEKEEPING: Duration = Duration::from_secs(10);
+/// Missing next hops are asked for this often.
+const SOLICIT: Duration = Duration::from_secs(1);
+/// Readiness is told after the first verdicts, or after this time.
+const READY_MAX: Duration = Duration::from_secs(3);
+
+/// The interface the program is attached to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attached {
+    /// Its index when it was attached.
+    pub ifindex: u32,
+    /// Why not natively, where it is not.
+    pub generic_because: Option<String>,
+}
+
+/// The site file in force, and what became of later ones.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// Where it is read from.
+    pub path: PathBuf,
+    /// `--host`, for the next reading.
+    pub named: Option<String>,
+    /// The file.
+    pub checked: Checked,
+    /// This host's name in it.
+    pub host: String,
+    /// How many have been taken, this one included.
+    pub generation: u64,
+    /// When this one was.
+    pub loaded_at: SystemTime,
+    /// Why the latest attempt to load another was refused.
+    pub last_error: Option<String>,
+    /// How many were refused since the start.
+    pub refused: u64,
+}
+
+/// The daemon's state. See the module's picture.
+pub struct Engine {
+    pub(crate) site: InForce,
+    pub(crate) targets: Targets,
+    pub(crate) network: Network,
+    pub(crate) loaded: Tables,
+    pub(crate) settling: Settling,
+    pub(crate) attached: BTreeMap<String, Attached>,
+    pub(crate) datapath: Datapath,
+    netlink: Netlink,
+    clock: Clock,
+    started: Instant,
+    events: mpsc::Sender<Event>,
+    dirty: bool,
+    topology_changed: bool,
+    solicited: BTreeMap<Path, Instant>,
+    next_solicit: Instant,
+    next_housekeeping: Instant,
+    decided: bool,
+    ready: bool,
+}
+
+impl Engine {
+    /// Runs until told to stop. The data plane goes on afterwards.
+    pub async fn run(mut self, mut inbox: mpsc::Receiver<Event>, mut signals: Signals) {
+        loop {
+            self.step().await;
+            tokio::select! {
+                biased;
+                signal = signals.recv() => match signal {
+                    Signal::Stop => break,
+                    Signal::Reload => self.reload().await,
+                },
+                Some(event) = inbox.recv() => {
+                    self.event(event).await;
+                    for _ in 1..BATCH {
+                        let Ok(event) = inbox.try_recv() else { break };
+                        self.event(event).await;
+                    }
+                }
+                () = tokio::time::sleep_until(self.deadline().into()) => {}
+            }
+        }
+        notify::stopping();
+        info!("stopping; the data plane goes on forwarding until `viaduct-lb detach`");
+    }
+
+    /// Where status is served over TCP.
+    pub fn status_address(&self) -> std::net::SocketAddr {
+        self.site.checked.site.director.status
+    }
+
+    /// Does what is due.
+    async fn step(&mut self) {
+        let now = time::now();
+        if self.topology_changed {
+            self.topology_changed = false;
+            self.refresh().await;
+        }
+        self.probe(now);
+        if now >= self.next_solicit {
+            self.next_solicit = now + SOLICIT;
+            self.solicit_missing().await;
+        }
+        if now >= self.next_housekeeping {
+            self.next_housekeeping = now + HOUSEKEEPING;
+            self.keep_house(now).await;
+        }
+        // The first verdicts come in together: one ring for all of them, instead of one for each
+        // with a history of the moments before.
+        self.decided |= !self.targets.any_checking() || now >= self.first_verdicts_by();
+        if self.dirty && self.decided {
+            self.reconcile(now);
+        }
+        self.tell_readiness();
+    }
+
+    /// When [`Self::step`] has something to do next.
+    fn deadline(&self) -> Instant {
+        let mut deadline = self.next_solicit.min(self.next_housekeeping);
+        if let Some(probes) = self.targets.deadline() {
+            deadline = deadline.min(probes);
+        }
+        if !self.decided {
+            deadline = deadline.min(self.first_verdicts_by());
+        }
+        deadline
+    }
+
+    fn first_verdicts_by(&self) -> Instant {
+        self.started + READY_MAX
+    }
+
+    async fn event(&mut self, event: Event) {
+        match event {
+            Event::Probed { id, round, outcome } => {
+                let change = self
+                    .targets
+                    .result(&id, round, outcome, time::now(), time::wall());
+                change.into_iter().for_each(|change| self.changed(&change));
+            }
+            Event::Network(netlink::Event::Neighbour {
+                ifindex,
+                address,
+                mac,
+            }) => {
+                match mac {
+                    Some(mac) => self.network.resolved(ifindex, address, mac),
+                    None => self.network.unresolved(ifindex, address),
+                }
+                self.dirty = true;
+            }
+            Event::Network(netlink::Event::Topology | netlink::Event::Overrun) => {
+                self.topology_changed = true;
+            }
+            Event::Unresolved(event) => self.resolve_client(event).await,
+            Event::Query { path, answer } => {
+                let response = crate::status::answer(self, &path);
+                // Whoever asked may be gone by now.
+                drop(answer.send(response));
+            }
+        }
+    }
+
+    /// Starts the probes that are due.
+    fn probe(&mut self, now: Instant) {
+        let (probes, changes) = self.targets.due(now, time::wall());
+        for change in &changes {
+            self.changed(change);
+        }
+        for Probe {
+            id,
+            round,
+            address,
+            kind,
+            timeout,
+        } in probes
+        {
+            let events = self.events.clone();
+            tokio::spawn(async move {
+                let outcome = health::probe::run(address, &kind, timeout).await.into();
+                // Without an engine nobody wants the result.
+                drop(events.send(Event::Probed { id, round, outcome }).await);
+            });
+        }
+    }
+
+    /// A verdict changed: the ring follows in this same step.
+    fn changed(&mut self, change: &Change) {
+        let Change {
+            id: TargetId { service, real },
+            from,
+            to,
+            reason,
+        } = change;
+        info!(%service, %real, %from, %to, %reason, "real server");
+        self.dirty = true;
+    }
+
+    fn tell_readiness(&mut self) {
+        if self.ready || self.dirty || !self.decided {
+            return;
+        }
+        self.ready = true;
+        let host = &self.site.host;
+        let services = self.site.checked.site.services.len();
+        info!(%host, services, generation = self.site.generation, "ready");
+        notify::ready();
+    }
+
+    /// The low half of the kernel's tick.
+    pub(crate) fn tick(&self, now: Instant) -> u32 {
+        self.clock.now(now.saturating_duration_since(self.started))
+    }
+
+    /// Logs a failure of the edge; the next event tries again.
+    fn failed(what: &str, error: &dyn std::fmt::Display) {
+        warn!(%error, "{what}");
+    }
+}

@@ -1,0 +1,149 @@
+//! Keeping up with the host's network: interfaces that come and go, next hops that must be
+//! resolved and stay so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use lb_ebpf::abi::Unresolved;
+use tracing::{info, warn};
+
+use super::{Attached, Engine, SOLICIT};
+use crate::datapath::Mode;
+use crate::network::Path;
+use crate::time;
+
+/// Destinations of replies that were asked for lately, at most; beyond, the oldest is forgotten.
+const SOLICITED_MAX: usize = 1024;
+
+impl Engine {
+    /// Asks the kernel again for links, routes and neighbours, and follows.
+    pub(super) async fn refresh(&mut self) {
+        match self.netlink.links().await {
+            Ok(links) => self.network.links = links,
+            Err(error) => return Self::failed("links are not known", &error),
+        }
+        match self.netlink.neighbours().await {
+            Ok(neighbours) => self.network.set_neighbours(neighbours),
+            Err(error) => Self::failed("neighbours are not known", &error),
+        }
+        self.refresh_paths().await;
+        self.follow_interfaces();
+        self.dirty = true;
+    }
+
+    /// Asks for the path to each real server.
+    pub(super) async fn refresh_paths(&mut self) {
+        let services = &self.site.checked.site.services;
+        let reals: BTreeSet<IpAddr> = services
+            .iter()
+            .flat_map(|s| s.reals.iter().map(|real| real.address))
+            .collect();
+        let mut paths = BTreeMap::new();
+        for real in reals {
+            match self.netlink.path(real).await {
+                Ok(Some(path)) => drop(paths.insert(real, path)),
+                Ok(None) => {}
+                Err(error) => Self::failed("a route is not known", &error),
+            }
+        }
+        self.network.set_paths(paths);
+    }
+
+    /// Attaches again to an interface that was replaced by another of the same name.
+    fn follow_interfaces(&mut self) {
+        let names: Vec<String> = self.attached.keys().cloned().collect();
+        for name in names {
+            let found = self.network.link(&name).map(|(ifindex, _)| ifindex);
+            let Some(attached) = self.attached.get_mut(&name) else {
+                continue;
+            };
+            match found {
+                Some(ifindex) if ifindex == attached.ifindex => {}
+                Some(ifindex) => self.attach_again(&name, ifindex),
+                None if attached.ifindex != 0 => {
+                    attached.ifindex = 0;
+                    warn!(interface = %name, "interface is gone; it will be served when it is back");
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn attach_again(&mut self, name: &str, ifindex: u32) {
+        match self.datapath.attach(name, ifindex) {
+            Ok(mode) => {
+                info!(interface = %name, ifindex, "interface is back");
+                self.attached
+                    .insert(name.to_owned(), attached(ifindex, mode));
+            }
+            Err(error) => Self::failed("interface is back, and not served", &error),
+        }
+    }
+
+    /// Has the kernel resolve the next hops that are missing.
+    pub(super) async fn solicit_missing(&mut self) {
+        let missing: BTreeSet<Path> = self.network.missing().collect();
+        for path in missing {
+            if let Err(error) = self.netlink.solicit(path).await {
+                Self::failed("a next hop can't be asked for", &error);
+            }
+        }
+    }
+
+    /// Every few seconds: makes sure of all next hops, which the kernel would otherwise let go
+    /// stale, since the packets that use them do not pass its stack; settles rings.
+    pub(super) async fn keep_house(&mut self, now: Instant) {
+        let hops: BTreeSet<Path> = self.network.hops().collect();
+        for path in hops {
+            if let Err(error) = self.netlink.solicit(path).await {
+                Self::failed("a next hop can't be asked for", &error);
+            }
+        }
+        self.solicited
+            .retain(|_, at| now.saturating_duration_since(*at) < Duration::from_secs(10));
+        if let Err(error) = self.settle(now) {
+            Self::failed("rings stay unsettled", &error);
+        }
+    }
+
+    /// A reply had to be dropped for want of a next hop towards its client: the kernel is asked
+    /// to resolve it, once a second for each.
+    pub(super) async fn resolve_client(&mut self, event: Unresolved) {
+        let client = IpAddr::from(event.destination);
+        let path = match self.netlink.path(client).await {
+            Ok(Some(path)) => path,
+            Ok(None) => return,
+            Err(error) => return Self::failed("a route is not known", &error),
+        };
+        let now = time::now();
+        let lately = self.solicited.get(&path);
+        if lately.is_some_and(|at| now.saturating_duration_since(*at) < SOLICIT) {
+            return;
+        }
+        if self.solicited.len() >= SOLICITED_MAX {
+            let oldest = self
+                .solicited
+                .iter()
+                .min_by_key(|(_, at)| **at)
+                .map(|(path, _)| *path);
+            oldest.map(|path| self.solicited.remove(&path));
+        }
+        self.solicited.insert(path, now);
+        if let Err(error) = self.netlink.solicit(path).await {
+            Self::failed("a next hop can't be asked for", &error);
+        }
+    }
+}
+
+/// What attaching came to.
+pub(super) fn attached(ifindex: u32, mode: Mode) -> Attached {
+    let generic_because = match mode {
+        Mode::Native | Mode::TakenOver => None,
+        Mode::Generic { because } => Some(because),
+    };
+    Attached {
+        ifindex,
+        generic_because,
+    }
+}

@@ -1,0 +1,20 @@
+//! The root daemon: virtual services, health and neighbours become the maps of the XDP program.
+//!
+//! Rooms in reading order: [`cli`], [`config`] the site file as domain types, [`preflight`] what
+//! the host must have, [`engine`] the one loop; [`tables`] what the maps should hold (pure),
+//! [`network`] next hops, [`datapath`] the edge to the kernel's maps and links; [`status`] and
+//! [`control`] what is told of it all. Not here: packet decisions (lb-ebpf), and what all daemons
+//! do alike (daemon, health).
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod datapath;
+pub mod engine;
+pub mod identity;
+pub mod network;
+pub mod preflight;
+pub mod status;
+pub mod tables;
+pub mod time;

@@ -1,0 +1,190 @@
+//! What this host must have before anything is touched, each want with the command that mends it.
+//!
+//! Gathering the facts is apart from judging them. Not here: what only the attempt can tell (an
+//! interface's driver, another program on it): see [`crate::datapath`].
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+
+use crate::config::{Method, Site};
+
+/// What was found out about the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// `uname -r`.
+    pub kernel: String,
+    /// Whether the kernel tells its types.
+    pub btf: bool,
+    /// The effective capabilities, a bit each.
+    pub capabilities: u64,
+    /// Whether the kernel forwards IPv4.
+    pub forwarding: bool,
+    /// Addresses of the host's interfaces.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A want that keeps Viaduct from working, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Want {
+    /// Before 6.1.
+    #[error("kernel {0} is too old: Viaduct needs 6.1 or newer (Debian 12 has it)")]
+    Kernel(String),
+    /// No type information.
+    #[error(
+        "the kernel has no BTF (/sys/kernel/btf/vmlinux is missing): \
+         use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' kernels are"
+    )]
+    Btf,
+    /// Not root, nor anything like it.
+    #[error(
+        "not permitted: viaduct-lb needs {0}; run it as root, or give its unit \
+         AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON"
+    )]
+    Capability(&'static str),
+    /// nat services, and no forwarding.
+    #[error(
+        "service {0} uses nat, and this host does not forward IPv4: \
+         turn it on with `sysctl -w net.ipv4.ip_forward=1` (and in /etc/sysctl.d)"
+    )]
+    Forwarding(String),
+}
+
+const CAPABILITIES: [(u32, &str); 3] =
+    [(12, "CAP_NET_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
+/// CAP_SYS_ADMIN implies CAP_BPF and CAP_PERFMON.
+const SYS_ADMIN: u32 = 21;
+const KERNEL_MIN: (u32, u32) = (6, 1);
+
+impl Facts {
+    /// Looks at this host.
+    pub fn gather() -> Self {
+        let kernel = nix::sys::utsname::uname()
+            .map(|names| names.release().to_string_lossy().into_owned())
+            .unwrap_or_default();
+        Self {
+            kernel,
+            btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
+            capabilities: fs::read_to_string("/proc/self/status")
+                .ok()
+                .and_then(|status| effective(&status))
+                .unwrap_or(0),
+            forwarding: fs::read_to_string("/proc/sys/net/ipv4/ip_forward")
+                .is_ok_and(|value| value.trim() == "1"),
+            addresses: crate::identity::addresses(),
+        }
+    }
+
+    /// What keeps `site` from working here; nothing when all is well.
+    pub fn wants(&self, site: &Site) -> Vec<Want> {
+        let mut wants = self.host_wants();
+        let nat = site
+            .services
+            .iter()
+            .find(|service| service.method == Method::Nat);
+        if let (Some(service), false) = (nat, self.forwarding) {
+            wants.push(Want::Forwarding(service.name.clone()));
+        }
+        wants
+    }
+
+    fn host_wants(&self) -> Vec<Want> {
+        let mut wants = Vec::new();
+        if version(&self.kernel).is_some_and(|version| version < KERNEL_MIN) {
+            wants.push(Want::Kernel(self.kernel.clone()));
+        }
+        let has = |bit: u32| self.capabilities >> bit & 1 == 1;
+        for (bit, name) in CAPABILITIES {
+            if !(has(bit) || bit >= 38 && has(SYS_ADMIN)) {
+                wants.push(Want::Capability(name));
+            }
+        }
+        if !self.btf {
+            wants.push(Want::Btf);
+        }
+        wants
+    }
+
+    /// VIPs of `site` that no interface of this host has: until Viaduct answers ARP for them
+    /// itself, nobody does.
+    pub fn unanswered<'a>(&'a self, site: &'a Site) -> impl Iterator<Item = IpAddr> + 'a {
+        let vips: std::collections::BTreeSet<IpAddr> =
+            site.services.iter().map(|service| service.vip).collect();
+        vips.into_iter().filter(|vip| !self.addresses.contains(vip))
+    }
+}
+
+/// Major and minor of a release like `6.1.0-28-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// `CapEff` of a `/proc/PID/status`.
+fn effective(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            kernel: "6.1.0-28-amd64".to_owned(),
+            btf: true,
+            capabilities: 1 << 12 | 1 << 38 | 1 << 39,
+            forwarding: false,
+            addresses: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_debian_12_with_the_three_capabilities_lacks_nothing() {
+        assert_eq!(facts().host_wants(), []);
+        let root = Facts {
+            capabilities: 1 << 12 | 1 << 21,
+            ..facts()
+        };
+        assert_eq!(root.host_wants(), []);
+    }
+
+    #[test]
+    fn each_want_is_named() {
+        let old = Facts {
+            kernel: "5.15.0-91-generic".to_owned(),
+            ..facts()
+        };
+        assert_eq!(
+            old.host_wants(),
+            [Want::Kernel("5.15.0-91-generic".to_owned())]
+        );
+        assert_eq!(
+            Facts {
+                btf: false,
+                ..facts()
+            }
+            .host_wants(),
+            [Want::Btf]
+        );
+        let nobody = Facts {
+            capabilities: 0,
+            ..facts()
+        };
+        assert_eq!(nobody.host_wants().len(), 3);
+    }
+
+    #[test]
+    fn releases_and_capabilities_are_read() {
+        assert_eq!(version("6.18.44-fc"), Some((6, 18)));
+        assert_eq!(version("10.0"), Some((10, 0)));
+        assert_eq!(version("strange"), None);
+        assert_eq!(
+            effective("Name:\tx\nCapEff:\t000001ffffffffff\n"),
+            Some(0x1ff_ffff_ffff)
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! From the engine's state and the maps' counters to the view.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::SystemTime;
+
+use lb_ebpf::abi::{REAL_UP, Real, Traffic};
+
+use super::view::{InterfaceStatus, RealStatus, ServiceStatus, SiteStatus, Status, TrafficStatus};
+use crate::config::{RealServer, Service};
+use crate::datapath::Counters;
+use crate::engine::{Engine, key};
+use crate::network::Xdp;
+
+/// The state at this moment.
+pub(super) fn status(engine: &mut Engine) -> Result<Status, String> {
+    let services: Vec<u32> = engine
+        .loaded
+        .services
+        .values()
+        .map(|service| service.id)
+        .collect();
+    let reals: Vec<u32> = engine.loaded.reals.keys().copied().collect();
+    let counters = engine
+        .datapath
+        .maps()
+        .counters(services.into_iter(), reals.into_iter())
+        .map_err(|error| error.to_string())?;
+    let ids: BTreeMap<(u32, SocketAddr), u32> = engine
+        .loaded
+        .reals
+        .iter()
+        .map(|(id, real)| ((real.service, endpoint(real)), *id))
+        .collect();
+    let site = &engine.site;
+    Ok(Status {
+        host: site.host.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        site: SiteStatus {
+            path: site.path.display().to_string(),
+            digest: site.checked.digest.to_string(),
+            generation: site.generation,
+            loaded_at: rfc3339(site.loaded_at),
+            last_error: site.last_error.clone(),
+            refused: site.refused,
+        },
+        interfaces: interfaces(engine),
+        services: site
+            .checked
+            .site
+            .services
+            .iter()
+            .map(|declared| service(engine, declared, &counters, &ids))
+            .collect(),
+        verdicts: counters
+            .verdicts
+            .iter()
+            .map(|(reason, count)| (reason.label().to_owned(), *count))
+            .collect(),
+    })
+}
+
+fn endpoint(real: &Real) -> SocketAddr {
+    SocketAddr::new(IpAddr::from(real.address), real.port.get())
+}
+
+fn interfaces(engine: &Engine) -> Vec<InterfaceStatus> {
+    let status = |(name, attached): (&String, &crate::engine::Attached)| InterfaceStatus {
+        name: name.clone(),
+        mode: engine
+            .network
+            .links
+            .get(&attached.ifindex)
+            .map_or(Xdp::None, |link| link.xdp)
+            .word()
+            .to_owned(),
+        because: attached.generic_because.clone(),
+    };
+    engine.attached.iter().map(status).collect()
+}
+
+fn service(
+    engine: &Engine,
+    declared: &Service,
+    counters: &Counters,
+    ids: &BTreeMap<(u32, SocketAddr), u32>,
+) -> ServiceStatus {
+    let key = key(declared);
+    let programmed = engine.loaded.services.get(&key);
+    let shares = programmed
+        .map(|service| shares(engine, service))
+        .unwrap_or_default();
+    let real = |real: &RealServer| {
+        let id = programmed.and_then(|service| ids.get(&(service.id, real.endpoint())).copied());
+        self::real(engine, declared, real, id, &shares, counters)
+    };
+    ServiceStatus {
+        name: declared.name.clone(),
+        vip: declared.vip,
+        port: declared.port,
+        protocol: declared.protocol.word().to_owned(),
+        method: declared.method.word().to_owned(),
+        scheduler: declared.scheduler.word().to_owned(),
+        unsettled_slots: engine.settling.unsettled(&key) as u64,
+        traffic: programmed
+            .and_then(|service| counters.services.get(&service.id))
+            .map(traffic)
+            .unwrap_or_default(),
+        reals: declared.reals.iter().map(real).collect(),
+    }
+}
+
+fn real(
+    engine: &Engine,
+    service: &Service,
+    declared: &RealServer,
+    id: Option<u32>,
+    shares: &BTreeMap<u32, f64>,
+    counters: &Counters,
+) -> RealStatus {
+    let target = engine.targets.get(&service.name, declared.endpoint());
+    let programmed = id.and_then(|id| engine.loaded.reals.get(&id));
+    let resolved = programmed.filter(|real| real.ifindex != 0);
+    RealStatus {
+        address: declared.address,
+        port: declared.port,
+        weight: declared.weight.0,
+        health: target
+            .map_or("unchecked", |target| target.verdict().word())
+            .to_owned(),
+        health_since: target.map(|target| rfc3339(target.since)),
+        health_reason: target
+            .and_then(|target| target.last())
+            .map(|last| last.to_string()),
+        next_hop: resolved
+            .map_or_else(|| "unresolved".to_owned(), |real| real.next_hop.to_string()),
+        share: id
+            .filter(|_| programmed.is_some_and(|real| real.flags & REAL_UP != 0))
+            .and_then(|id| shares.get(&id).copied())
+            .unwrap_or(0.0),
+        traffic: id
+            .and_then(|id| counters.reals.get(&id))
+            .map(traffic)
+            .unwrap_or_default(),
+    }
+}
+
+/// The part of a service's slots that each real server owns.
+fn shares(engine: &Engine, service: &lb_ebpf::abi::Service) -> BTreeMap<u32, f64> {
+    let members = engine.loaded.members_of(service);
+    let ring = engine.loaded.ring_of(service);
+    let mut slots: BTreeMap<u32, u32> = BTreeMap::new();
+    for slot in ring.iter() {
+        if let Some(id) = members.get(usize::from(slot.current())) {
+            *slots.entry(*id).or_default() += 1;
+        }
+    }
+    let all = f64::from(service.ring_len.max(1));
+    slots
+        .into_iter()
+        .map(|(id, count)| (id, f64::from(count) / all))
+        .collect()
+}
+
+fn traffic(traffic: &Traffic) -> TrafficStatus {
+    TrafficStatus {
+        packets: traffic.packets,
+        bytes: traffic.bytes,
+        connections: traffic.connections,
+        reply_packets: traffic.reply_packets,
+        reply_bytes: traffic.reply_bytes,
+    }
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}

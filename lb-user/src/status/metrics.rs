@@ -1,0 +1,190 @@
+//! The daemon's metrics: all their names, in one place. The operator's guide lists them, and a
+//! test compares.
+//!
+//! Labels are bounded by the site file: service names, real servers, interfaces, reasons.
+
+use std::fmt;
+
+use daemon::http::Response;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::view::{RealStatus, ServiceStatus, Status, TrafficStatus};
+
+/// The metrics of a state.
+pub(super) fn response(status: Status) -> Response {
+    let mut registry = Registry::with_prefix("viaduct_lb");
+    registry.register_collector(Box::new(Snapshot(status)));
+    daemon::metrics::response(&registry)
+}
+
+#[derive(Debug)]
+struct Snapshot(Status);
+
+type Labels = Vec<(&'static str, String)>;
+type Rows = Vec<(Labels, u64)>;
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for Family {
+            name,
+            help,
+            counts,
+            rows,
+        } in families(&self.0)
+        {
+            let kind = if counts {
+                MetricType::Counter
+            } else {
+                MetricType::Gauge
+            };
+            let mut family = encoder.encode_descriptor(&name, help, None, kind)?;
+            for (labels, value) in rows {
+                let mut metric = family.encode_family(&labels)?;
+                match counts {
+                    true => metric.encode_counter::<Labels, _, u64>(&value, None)?,
+                    false => metric.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX))?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A metric with all its label sets.
+struct Family {
+    name: String,
+    help: &'static str,
+    /// A counter; else a gauge.
+    counts: bool,
+    rows: Rows,
+}
+
+fn gauge(name: &str, help: &'static str, rows: Rows) -> Family {
+    Family {
+        name: name.to_owned(),
+        help,
+        counts: false,
+        rows,
+    }
+}
+
+fn counter(name: &str, help: &'static str, rows: Rows) -> Family {
+    Family {
+        name: name.to_owned(),
+        help,
+        counts: true,
+        rows,
+    }
+}
+
+/// All metrics.
+fn families(status: &Status) -> Vec<Family> {
+    let one = |value| vec![(Vec::new(), value)];
+    let version = vec![(vec![("version", status.version.clone())], 1)];
+    let native = |name: &str, mode: &str| {
+        (
+            vec![("interface", name.to_owned())],
+            u64::from(mode == "native"),
+        )
+    };
+    let interfaces = status
+        .interfaces
+        .iter()
+        .map(|i| native(&i.name, &i.mode))
+        .collect();
+    let verdict = |(reason, count): (&String, &u64)| (vec![("reason", reason.clone())], *count);
+    let verdicts = status.verdicts.iter().map(verdict).collect();
+    let mut families = vec![
+        gauge("build", "The daemon's version, always 1", version),
+        gauge(
+            "site_generation",
+            "Site files taken since the start",
+            one(status.site.generation),
+        ),
+        counter(
+            "site_refused",
+            "Site files refused since the start",
+            one(status.site.refused),
+        ),
+        gauge(
+            "interface_native",
+            "1 where XDP runs in the driver",
+            interfaces,
+        ),
+        counter("verdicts", "Packets by the reason they left for", verdicts),
+        gauge(
+            "unsettled_slots",
+            "Slots whose former flows are remembered",
+            rows(status, |service| service.unsettled_slots),
+        ),
+        gauge(
+            "real_up",
+            "0 where health says down",
+            real_rows(status, |real| u64::from(real.health != "down")),
+        ),
+        gauge(
+            "real_weight",
+            "Weight by the site file",
+            real_rows(status, |r| r.weight.into()),
+        ),
+    ];
+    for (name, help, value) in TRAFFIC {
+        let of_services = rows(status, |service| value(&service.traffic));
+        families.push(counter(&format!("service_{name}"), help, of_services));
+        let of_reals = real_rows(status, |real| value(&real.traffic));
+        families.push(counter(&format!("real_{name}"), help, of_reals));
+    }
+    families
+}
+
+/// A counter of a service or real server: its name, what it counts, where it is found.
+type TrafficMetric = (&'static str, &'static str, fn(&TrafficStatus) -> u64);
+
+const TRAFFIC: [TrafficMetric; 5] = [
+    ("packets", "Packets towards the real servers", |t| t.packets),
+    (
+        "bytes",
+        "Bytes towards the real servers, IP header included",
+        |t| t.bytes,
+    ),
+    ("connections", "New TCP connections", |t| t.connections),
+    (
+        "reply_packets",
+        "Packets back from the real servers (nat)",
+        |t| t.reply_packets,
+    ),
+    (
+        "reply_bytes",
+        "Bytes back from the real servers (nat)",
+        |t| t.reply_bytes,
+    ),
+];
+
+/// A value for each service.
+fn rows(status: &Status, value: impl Fn(&ServiceStatus) -> u64) -> Rows {
+    let labels = |service: &ServiceStatus| vec![("service", service.name.clone())];
+    status
+        .services
+        .iter()
+        .map(|service| (labels(service), value(service)))
+        .collect()
+}
+
+/// A value for each real server of each service.
+fn real_rows(status: &Status, value: impl Fn(&RealStatus) -> u64) -> Rows {
+    let mut rows = Vec::new();
+    for service in &status.services {
+        for real in &service.reals {
+            let address = std::net::SocketAddr::new(real.address, real.port);
+            let labels = vec![
+                ("service", service.name.clone()),
+                ("real", address.to_string()),
+            ];
+            rows.push((labels, value(real)));
+        }
+    }
+    rows
+}

@@ -1,0 +1,121 @@
+//! The view as a table for people: `viaduct status`.
+
+use super::view::{InterfaceStatus, RealStatus, ServiceStatus, Status};
+
+/// Renders the state in columns, like `ipvsadm -L -n` but with health.
+pub fn render(status: &Status) -> String {
+    let mut rows = vec![HEADINGS.map(str::to_owned)];
+    for service in &status.services {
+        rows.push(service_row(service));
+        rows.extend(service.reals.iter().map(real_row));
+    }
+    let reasons: Vec<String> = status
+        .verdicts
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect();
+    let mut text = format!("{}\n{}", head(status), columns(&rows));
+    if !reasons.is_empty() {
+        text += &format!("\npackets: {}\n", reasons.join(", "));
+    }
+    text
+}
+
+const HEADINGS: [&str; 8] = [
+    "SERVICE",
+    "METHOD",
+    "HEALTH",
+    "WEIGHT",
+    "SHARE",
+    "CONNECTIONS",
+    "PACKETS",
+    "BYTES",
+];
+
+fn head(status: &Status) -> String {
+    let site = &status.site;
+    let mut text = format!(
+        "{} (viaduct-lb {}), {} of {}, generation {}\n",
+        status.host, status.version, site.path, site.loaded_at, site.generation
+    );
+    if let Some(error) = &site.last_error {
+        text += &format!("LAST RELOAD REFUSED: {error}\n");
+    }
+    for InterfaceStatus {
+        name,
+        mode,
+        because,
+    } in &status.interfaces
+    {
+        let because = because
+            .as_ref()
+            .map(|because| format!(" ({because})"))
+            .unwrap_or_default();
+        text += &format!("{name}: {mode} XDP{because}\n");
+    }
+    text
+}
+
+fn service_row(service: &ServiceStatus) -> [String; 8] {
+    let up = service.reals.iter().filter(|real| real.share > 0.0).count();
+    [
+        format!(
+            "{} {}:{}/{}",
+            service.name, service.vip, service.port, service.protocol
+        ),
+        format!("{} {}", service.method, service.scheduler),
+        format!("{up} of {} serve", service.reals.len()),
+        String::new(),
+        String::new(),
+        service.traffic.connections.to_string(),
+        service.traffic.packets.to_string(),
+        service.traffic.bytes.to_string(),
+    ]
+}
+
+fn real_row(real: &RealStatus) -> [String; 8] {
+    let health = match &real.health_reason {
+        Some(reason) if real.health != "up" => format!("{}: {reason}", real.health),
+        _ if real.next_hop == "unresolved" => format!("{}, no next hop", real.health),
+        _ => real.health.clone(),
+    };
+    [
+        format!("  {}", std::net::SocketAddr::new(real.address, real.port)),
+        String::new(),
+        health,
+        real.weight.to_string(),
+        format!("{:.1} %", real.share * 100.0),
+        real.traffic.connections.to_string(),
+        real.traffic.packets.to_string(),
+        real.traffic.bytes.to_string(),
+    ]
+}
+
+/// Rows in columns as wide as their widest cell; the first three are aligned left, numbers right.
+fn columns(rows: &[[String; 8]]) -> String {
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..8).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = widths[column];
+            line += &match column {
+                0..3 => format!("{cell:<width$}  "),
+                _ => format!("{cell:>width$}  "),
+            };
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! The table as people see it.
+
+use expect_test::expect;
+
+use super::super::view::{SiteStatus, TrafficStatus};
+use super::*;
+
+fn status() -> Status {
+    let real = |last: u8, health: &str, reason: Option<&str>, share| RealStatus {
+        address: [10, 77, 0, last].into(),
+        port: 80,
+        weight: 100,
+        health: health.to_owned(),
+        health_since: None,
+        health_reason: reason.map(str::to_owned),
+        next_hop: "02:00:00:00:00:0b".to_owned(),
+        share,
+        traffic: TrafficStatus {
+            packets: 12,
+            bytes: 3456,
+            connections: 7,
+            ..Default::default()
+        },
+    };
+    Status {
+        host: "lb1".to_owned(),
+        version: "0.1.0".to_owned(),
+        site: SiteStatus {
+            path: "/etc/viaduct/site.toml".to_owned(),
+            digest: String::new(),
+            generation: 2,
+            loaded_at: "2026-01-02T03:04:05Z".to_owned(),
+            last_error: None,
+            refused: 0,
+        },
+        interfaces: vec![InterfaceStatus {
+            name: "eth0".to_owned(),
+            mode: "native".to_owned(),
+            because: None,
+        }],
+        services: vec![ServiceStatus {
+            name: "web".to_owned(),
+            vip: [10, 77, 0, 100].into(),
+            port: 80,
+            protocol: "tcp".to_owned(),
+            method: "dr".to_owned(),
+            scheduler: "maglev".to_owned(),
+            unsettled_slots: 0,
+            traffic: TrafficStatus {
+                packets: 24,
+                bytes: 6912,
+                connections: 14,
+                ..Default::default()
+            },
+            reals: vec![
+                real(11, "up", Some("passed"), 1.0),
+                real(12, "down", Some("connection refused"), 0.0),
+            ],
+        }],
+        verdicts: [
+            ("forwarded_dr".to_owned(), 24),
+            ("no_service".to_owned(), 0),
+        ]
+        .into(),
+    }
+}
+
+#[test]
+fn services_and_real_servers_stand_in_columns() {
+    expect![[r#"
+        lb1 (viaduct-lb 0.1.0), /etc/viaduct/site.toml of 2026-01-02T03:04:05Z, generation 2
+        eth0: native XDP
+
+        SERVICE                 METHOD     HEALTH                    WEIGHT    SHARE  CONNECTIONS  PACKETS  BYTES
+        web 10.77.0.100:80/tcp  dr maglev  1 of 2 serve                                        14       24   6912
+          10.77.0.11:80                    up                           100  100.0 %            7       12   3456
+          10.77.0.12:80                    down: connection refused     100    0.0 %            7       12   3456
+
+        packets: forwarded_dr 24
+    "#]]
+    .assert_eq(&render(&status()));
+}
+
+#[test]
+fn a_refused_reload_stands_at_the_top() {
+    let mut status = status();
+    status.site.last_error = Some("site.toml:3: unknown key".to_owned());
+    assert!(render(&status).contains("\nLAST RELOAD REFUSED: site.toml:3: unknown key\n"));
+}

@@ -1,0 +1,117 @@
+//! The state of the daemon as its readers see it: `GET /status`, `viaduct status --json`.
+//!
+//! Fields are only ever added; a reader that ignores what it does not know goes on working.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// This host's name in the site file.
+    pub host: String,
+    /// The daemon's version.
+    pub version: String,
+    /// The site file in force.
+    pub site: SiteStatus,
+    /// The interfaces served.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// The virtual services, in the order of the site file.
+    pub services: Vec<ServiceStatus>,
+    /// Packets by the reason they left for.
+    pub verdicts: BTreeMap<String, u64>,
+}
+
+/// The site file in force, and what became of later ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SiteStatus {
+    /// Where it is read from.
+    pub path: String,
+    /// SHA-256 of its bytes: hosts that show the same run the same file.
+    pub digest: String,
+    /// How many files have been taken since the start, the first included.
+    pub generation: u64,
+    /// When this one was (RFC 3339, UTC).
+    pub loaded_at: String,
+    /// Why the latest attempt to load another was refused; null when it was not.
+    pub last_error: Option<String>,
+    /// How many were refused since the start.
+    pub refused: u64,
+}
+
+/// An interface served.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// `native`, `generic`, `other`, or `none` while it is gone.
+    pub mode: String,
+    /// Why not native, where it is not and this daemon attached it.
+    pub because: Option<String>,
+}
+
+/// A virtual service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub vip: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Forwarding method.
+    pub method: String,
+    /// Scheduler.
+    pub scheduler: String,
+    /// Slots whose former flows are still remembered.
+    pub unsettled_slots: u64,
+    /// What passed.
+    #[serde(flatten)]
+    pub traffic: TrafficStatus,
+    /// Its real servers, in the order of the site file.
+    pub reals: Vec<RealStatus>,
+}
+
+/// A real server of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RealStatus {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// Its weight by the site file.
+    pub weight: u16,
+    /// `up`, `down`, `checking` (no verdict yet) or `unchecked` (no health check: always served).
+    pub health: String,
+    /// Since when (RFC 3339, UTC); null when unchecked.
+    pub health_since: Option<String>,
+    /// The latest probe's result; null when unchecked or not probed yet.
+    pub health_reason: Option<String>,
+    /// Ethernet address its packets go to, or `unresolved`.
+    pub next_hop: String,
+    /// Its part of new flows, 0 to 1.
+    pub share: f64,
+    /// What passed.
+    #[serde(flatten)]
+    pub traffic: TrafficStatus,
+}
+
+/// Counters since the service or real server was added; a restart of the daemon does not reset
+/// them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrafficStatus {
+    /// Packets towards the real servers.
+    pub packets: u64,
+    /// Bytes towards them, IP header included.
+    pub bytes: u64,
+    /// New TCP connections (SYNs forwarded).
+    pub connections: u64,
+    /// Packets back (nat only).
+    pub reply_packets: u64,
+    /// Bytes back (nat only).
+    pub reply_bytes: u64,
+}

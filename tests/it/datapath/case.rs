@@ -1,0 +1,239 @@
+//! One frame of the table: what comes in, what must become of it, and how that differs from what
+//! did.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+
+use anyhow::{Result, bail};
+use lb_ebpf::abi::{Addr, Reason, Traffic, method};
+
+use super::site::{LAN, Served};
+use super::stage::{Seen, Stage, code};
+
+/// A frame and what must become of it. The name is a sentence.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    pub(super) ingress: u32,
+    pub(super) input: Vec<u8>,
+    pub(super) code: u32,
+    egress: Option<u32>,
+    reason: Reason,
+    output: Vec<u8>,
+    counts: Option<Counts>,
+    unresolved: Option<Ipv4Addr>,
+}
+
+/// Whose counters a frame makes grow.
+#[derive(Clone, Copy, Debug)]
+enum Counts {
+    Request { service: Served, opens: bool },
+    Reply { service: Served },
+}
+
+/// A frame that passes to the stack, as it came.
+pub(super) fn passes(name: &'static str, reason: Reason, input: impl Into<Vec<u8>>) -> Case {
+    Case::untouched(name, code::PASS, reason, input.into())
+}
+
+/// A frame that is dropped.
+pub(super) fn drops(name: &'static str, reason: Reason, input: impl Into<Vec<u8>>) -> Case {
+    Case::untouched(name, code::DROP, reason, input.into())
+}
+
+/// A client's frame that goes to the real server of `service`, as `output`.
+pub(super) fn forwards(
+    name: &'static str,
+    service: &Served,
+    input: impl Into<Vec<u8>>,
+    output: impl Into<Vec<u8>>,
+) -> Case {
+    let dr = service.method == method::DR;
+    let reason = if dr {
+        Reason::ForwardedDr
+    } else {
+        Reason::ForwardedNat
+    };
+    let counts = Counts::Request {
+        service: *service,
+        opens: false,
+    };
+    Case::untouched(name, code::TX, reason, input.into())
+        .becoming(output.into())
+        .by(service.next_hop.ifindex)
+        .counting(counts)
+}
+
+/// A reply of the real server of `service` that goes to its client, as `output`.
+pub(super) fn replies(
+    name: &'static str,
+    service: &Served,
+    input: impl Into<Vec<u8>>,
+    output: impl Into<Vec<u8>>,
+) -> Case {
+    Case::untouched(name, code::TX, Reason::RepliedNat, input.into())
+        .becoming(output.into())
+        .counting(Counts::Reply { service: *service })
+}
+
+impl Case {
+    fn untouched(name: &'static str, code: u32, reason: Reason, input: Vec<u8>) -> Self {
+        let output = input.clone();
+        Self {
+            name,
+            ingress: LAN,
+            input,
+            code,
+            egress: None,
+            reason,
+            output,
+            counts: None,
+            unresolved: None,
+        }
+    }
+
+    fn becoming(mut self, output: Vec<u8>) -> Self {
+        self.output = output;
+        self
+    }
+
+    fn counting(mut self, counts: Counts) -> Self {
+        self.counts = Some(counts);
+        self
+    }
+
+    /// Going out by this interface.
+    pub(super) fn by(mut self, ifindex: u32) -> Self {
+        let back = ifindex == self.ingress;
+        (self.code, self.egress) = if back {
+            (code::TX, None)
+        } else {
+            (code::REDIRECT, Some(ifindex))
+        };
+        self
+    }
+
+    /// Coming in by this interface instead of [`LAN`].
+    pub(super) fn from(mut self, ifindex: u32) -> Self {
+        self.ingress = ifindex;
+        self
+    }
+
+    /// Counted as a new connection.
+    pub(super) fn opening(mut self) -> Self {
+        if let Some(Counts::Request { opens, .. }) = &mut self.counts {
+            *opens = true;
+        }
+        self
+    }
+
+    /// The daemon is asked to have this destination resolved.
+    pub(super) fn asking_for(mut self, destination: Ipv4Addr) -> Self {
+        self.unresolved = Some(destination);
+        self
+    }
+
+    /// Sends the frame and compares all it does with what it must do.
+    pub(super) fn check(&self, stage: &mut Stage) -> Result<()> {
+        let wanted = self.wanted(stage)?;
+        let mut seen = stage.send(self.ingress, &self.input)?;
+        // The kernel's test run does not tell where a frame is redirected to.
+        seen.egress = seen
+            .egress
+            .or_else(|| wanted.egress.filter(|_| seen.code == code::REDIRECT));
+        if seen == wanted {
+            return Ok(());
+        }
+        bail!("{}", difference(&seen, &wanted));
+    }
+
+    fn wanted(&self, stage: &Stage) -> Result<Seen> {
+        let (mut services, mut reals) = (BTreeMap::new(), BTreeMap::new());
+        if let Some(counts) = self.counts {
+            let (served, traffic) = self.traffic(counts);
+            services.insert(stage.service_id(&served.key())?, traffic);
+            reals.insert(stage.real_id(&served.key(), served.real)?, traffic);
+        }
+        Ok(Seen {
+            code: self.code,
+            egress: self.egress,
+            frame: self.output.clone(),
+            reason: self.reason,
+            services,
+            reals,
+            unresolved: self
+                .unresolved
+                .map(|to| (Addr::from(to), self.ingress))
+                .into_iter()
+                .collect(),
+        })
+    }
+
+    /// One packet, of the length that its header says.
+    fn traffic(&self, counts: Counts) -> (Served, Traffic) {
+        let bytes = u64::from(u16::from_be_bytes([self.input[16], self.input[17]]));
+        match counts {
+            Counts::Request { service, opens } => {
+                let connections = u64::from(opens);
+                (
+                    service,
+                    Traffic {
+                        packets: 1,
+                        bytes,
+                        connections,
+                        ..Traffic::default()
+                    },
+                )
+            }
+            Counts::Reply { service } => {
+                let traffic = Traffic {
+                    reply_packets: 1,
+                    reply_bytes: bytes,
+                    ..Traffic::default()
+                };
+                (service, traffic)
+            }
+        }
+    }
+}
+
+/// What was seen and what was wanted, where they differ.
+fn difference(seen: &Seen, wanted: &Seen) -> String {
+    let mut told = String::new();
+    type Tell = fn(&Seen) -> String;
+    let fields: [(&str, Tell); 6] = [
+        ("code", |s| s.code.to_string()),
+        ("egress", |s| format!("{:?}", s.egress)),
+        ("reason", |s| format!("{:?}", s.reason)),
+        ("service counters", |s| format!("{:?}", s.services)),
+        ("real server counters", |s| format!("{:?}", s.reals)),
+        ("unresolved", |s| format!("{:?}", s.unresolved)),
+    ];
+    for (name, field) in fields {
+        let (seen, wanted) = (field(seen), field(wanted));
+        if seen != wanted {
+            write!(told, "\n  {name}: {seen}, not {wanted}").unwrap_or_default();
+        }
+    }
+    if seen.frame != wanted.frame {
+        write!(told, "\n  frame:\n{}", frames(&seen.frame, &wanted.frame)).unwrap_or_default();
+    }
+    told
+}
+
+/// Two frames, 16 bytes a line, those lines that differ.
+fn frames(seen: &[u8], wanted: &[u8]) -> String {
+    let mut told = String::new();
+    for at in (0..seen.len().max(wanted.len())).step_by(16) {
+        let line = |frame: &[u8]| -> String {
+            let bytes = frame.iter().skip(at).take(16);
+            bytes.map(|byte| format!("{byte:02x} ")).collect()
+        };
+        let (seen, wanted) = (line(seen), line(wanted));
+        if seen != wanted {
+            write!(told, "    {at:4}: {seen}\n     not: {wanted}\n").unwrap_or_default();
+        }
+    }
+    told
+}

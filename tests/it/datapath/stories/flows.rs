@@ -1,0 +1,262 @@
+//! What flows go through while the slots they hash to are unsettled.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+
+use lb_ebpf::abi::{Be16, Flow, Reason};
+use lb_ebpf::select::{flow_hash, slot_of};
+use lb_ebpf::wire::{tcp, udp};
+use lb_user::tables::settle::Settling;
+use tests::packet::eth;
+
+use super::{
+    A, ACK, B, C, Down, Quiet, SYN, Story, TCP, UDP, Willing, arrives, ends, flow_key, is_recorded,
+    only, reaches, recorded, segment, site,
+};
+use crate::datapath::site::{CLIENT, CLIENT_MAC, LAN, LB, PORT, TIMEOUT, VIP};
+use crate::datapath::stage::{Stage, code};
+
+/// Each with its name.
+pub(super) const ALL: &[(&str, Story)] = &[
+    (
+        "a settled slot keeps nothing of a flow",
+        a_settled_slot_keeps_nothing,
+    ),
+    (
+        "a SYN goes to the current owner and is recorded",
+        a_syn_goes_to_the_current_owner,
+    ),
+    (
+        "an unknown segment goes to the settled owner and is recorded",
+        unknown_to_settled,
+    ),
+    (
+        "a settled owner that is down has no flows",
+        settled_owner_down,
+    ),
+    ("a flow keeps its server over A, B, C", over_a_b_c),
+    ("a flow keeps its server over A, B, A", over_a_b_a),
+    (
+        "a flow leaves a recorded server that is down",
+        recorded_server_down,
+    ),
+    ("a SYN takes a recorded flow's place", a_syn_again),
+    ("an expired entry decides nothing", an_expired_entry),
+    ("every packet keeps an entry alive", an_entry_is_refreshed),
+    (
+        "the same port of another client is another flow",
+        flows_are_told_apart,
+    ),
+    (
+        "nobody takes new flows, but old ones go on",
+        nobody_takes_new_flows,
+    ),
+    (
+        "a datagram of an unknown flow goes to the settled owner",
+        datagrams,
+    ),
+    ("a slot that settled asks no entry", a_slot_that_settled),
+];
+
+pub(super) fn a_settled_slot_keeps_nothing(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    reaches(stage, PORT, SYN, A)?;
+    reaches(stage, PORT, ACK, A)?;
+    ensure!(stage.plane().flows().is_empty(), "a flow was recorded");
+    Ok(())
+}
+
+pub(super) fn a_syn_goes_to_the_current_owner(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    stage.load(&only(B))?;
+    reaches(stage, PORT, SYN, B)?;
+    is_recorded(stage, PORT, Some(B))?;
+    reaches(stage, PORT, ACK, B)
+}
+
+pub(super) fn unknown_to_settled(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    stage.load(&only(B))?;
+    for flags in [ACK, ACK | tcp::Tcp::FIN, tcp::Tcp::RST, SYN | ACK, 0] {
+        let port = PORT + u16::from(flags);
+        reaches(stage, port, flags, A)?;
+        is_recorded(stage, port, Some(A))?;
+    }
+    Ok(())
+}
+
+pub(super) fn settled_owner_down(stage: &mut Stage) -> Result<()> {
+    stage.load(&site(&[(A, Willing), (B, Willing)]))?;
+    stage.load(&site(&[(A, Down), (B, Willing)]))?;
+    for port in PORT..PORT + 20 {
+        reaches(stage, port, ACK, B)?;
+    }
+    Ok(())
+}
+
+pub(super) fn over_a_b_c(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    stage.load(&only(B))?;
+    reaches(stage, PORT, SYN, B)?;
+    stage.load(&only(C))?;
+    reaches(stage, PORT, ACK, B)?;
+    reaches(stage, PORT + 1, ACK, A)?;
+    reaches(stage, PORT + 2, SYN, C)?;
+    reaches(stage, PORT + 2, ACK, C)
+}
+
+pub(super) fn over_a_b_a(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    stage.load(&only(B))?;
+    reaches(stage, PORT, SYN, B)?;
+    stage.load(&only(A))?;
+    reaches(stage, PORT, ACK, B)?;
+    reaches(stage, PORT + 1, ACK, A)?;
+    reaches(stage, PORT + 2, SYN, A)?;
+    is_recorded(stage, PORT, Some(B))
+}
+
+pub(super) fn recorded_server_down(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    stage.load(&only(B))?;
+    reaches(stage, PORT, SYN, B)?;
+    stage.load(&site(&[(A, Quiet), (B, Down), (C, Willing)]))?;
+    reaches(stage, PORT, ACK, A)?;
+    is_recorded(stage, PORT, Some(A))?;
+    stage.load(&site(&[(A, Down), (B, Down), (C, Willing)]))?;
+    reaches(stage, PORT, ACK, C)?;
+    is_recorded(stage, PORT, Some(C))
+}
+
+pub(super) fn a_syn_again(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    stage.load(&only(B))?;
+    reaches(stage, PORT, ACK, A)?;
+    is_recorded(stage, PORT, Some(A))?;
+    reaches(stage, PORT, SYN, B)?;
+    is_recorded(stage, PORT, Some(B))?;
+    reaches(stage, PORT, ACK, B)
+}
+
+pub(super) fn an_expired_entry(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    stage.load(&only(B))?;
+    reaches(stage, PORT, SYN, B)?;
+    reaches(stage, PORT, ACK, B)?;
+    age(stage, PORT, TIMEOUT + 1)?;
+    reaches(stage, PORT, ACK, A)?;
+    is_recorded(stage, PORT, Some(A))
+}
+
+/// Makes the client's flow one that was last seen so many ticks ago.
+fn age(stage: &mut Stage, port: u16, ticks: u32) -> Result<()> {
+    let key = flow_key(stage, &TCP, CLIENT, port)?;
+    let seen = stage.plane().now()?.wrapping_sub(ticks);
+    let flow = *stage
+        .plane()
+        .flows()
+        .get(&key)
+        .context("it is not recorded")?;
+    stage.plane().put_flow(key, Flow { seen, ..flow })
+}
+
+pub(super) fn an_entry_is_refreshed(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    stage.load(&only(B))?;
+    reaches(stage, PORT, SYN, B)?;
+    for _ in 0..3 {
+        age(stage, PORT, TIMEOUT - 10_000)?;
+        let before = stage.plane().now()?;
+        reaches(stage, PORT, ACK, B)?;
+        let key = flow_key(stage, &TCP, CLIENT, PORT)?;
+        let seen = stage.plane().flows().get(&key).context("it is gone")?.seen;
+        ensure!(
+            seen.wrapping_sub(before) < 1000,
+            "seen at {seen}, before {before}"
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn flows_are_told_apart(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    stage.load(&only(B))?;
+    reaches(stage, PORT, SYN, B)?;
+    let other = Ipv4Addr::from(CLIENT.to_bits() + 1);
+    let frame = eth(CLIENT_MAC, LB).ipv4(other, VIP).tcp(PORT, 80);
+    arrives(&stage.send(LAN, &frame.build())?, A)?;
+    reaches(stage, PORT, ACK, B)?;
+    ensure!(stage.plane().flows().len() == 2, "not two flows");
+    Ok(())
+}
+
+pub(super) fn nobody_takes_new_flows(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    stage.load(&site(&[(A, Quiet), (B, Quiet)]))?;
+    let syn = segment(stage, PORT, SYN)?;
+    ensure!(
+        (syn.code, syn.reason) == (code::DROP, Reason::NoRealServer),
+        "{:?}",
+        syn.reason
+    );
+    is_recorded(stage, PORT, None)?;
+    reaches(stage, PORT + 1, ACK, A)?;
+    stage.load(&site(&[(A, Down), (B, Quiet)]))?;
+    let ack = segment(stage, PORT + 1, ACK)?;
+    ends(&ack, code::DROP, Reason::NoRealServer)
+}
+
+/// A datagram of a flow whose slot A gave to B, although A still takes new flows elsewhere.
+pub(super) fn datagrams(stage: &mut Stage) -> Result<()> {
+    stage.load(&site(&[(A, Willing)]))?;
+    stage.load(&site(&[(A, Willing), (B, Willing)]))?;
+    let service = stage.tables().services[&UDP];
+    let ring = stage.tables().ring_of(&service);
+    let mut moved = (PORT..).filter(|port| {
+        let hash = flow_hash(
+            &CLIENT.into(),
+            Be16::new(*port),
+            Be16::new(80),
+            udp::Udp::PROTOCOL,
+        );
+        ring[slot_of(hash, service.ring_len) as usize].is_unsettled()
+    });
+    let port = moved.next().context("no slot changed hands")?;
+    let frame = eth(CLIENT_MAC, LB)
+        .ipv4(CLIENT, VIP)
+        .udp(port, 80)
+        .payload(b"?")
+        .build();
+    arrives(&stage.send(LAN, &frame)?, A)?;
+    ensure!(
+        recorded(stage, &UDP, port)? == Some(A),
+        "it is not recorded for A"
+    );
+    arrives(&stage.send(LAN, &frame)?, A)?;
+    stage.load(&site(&[(A, Down), (B, Willing)]))?;
+    arrives(&stage.send(LAN, &frame)?, B)?;
+    stage.load(&site(&[(A, Willing), (B, Willing)]))?;
+    arrives(&stage.send(LAN, &frame)?, B)
+}
+
+pub(super) fn a_slot_that_settled(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    stage.load(&only(B))?;
+    reaches(stage, PORT, ACK, A)?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "any instant will do to count from"
+    )]
+    let start = Instant::now();
+    let timeout = Duration::from_secs(900);
+    let mut settling = Settling::default();
+    settling.note(stage.tables(), start);
+    let settled = settling
+        .due(start + timeout, |_| timeout)
+        .settle(stage.tables())?;
+    stage.replace(settled)?;
+    reaches(stage, PORT, ACK, B)?;
+    is_recorded(stage, PORT, Some(A))
+}

@@ -1,0 +1,21 @@
+//! Integration tests: real programs on the hosts of a lab. One binary, a module per topic, in
+//! which the names of tests are sentences.
+//!
+//! Not here: what can be tested without hosts; that is in the packages themselves.
+#![forbid(unsafe_code)]
+
+mod lab;
+
+mod datapath;
+
+mod guest;
+
+mod l4;
+
+mod health;
+
+mod reload;
+
+mod lifecycle;
+
+mod demo;

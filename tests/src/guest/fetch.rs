@@ -1,0 +1,99 @@
+//! `viaduct-demo fetch`: one URL, its length and its hash.
+//!
+//! Not here: keeping what was fetched.
+
+use std::{io::Write as _, time::Duration};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{Method, Request, Uri, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{blob::hex, request::server_of};
+
+/// For how long nothing may come before the transfer counts as hung.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The command line of `fetch`.
+#[derive(Args, Clone, Debug)]
+pub struct FetchArgs {
+    /// What to fetch: http://ADDRESS[:PORT]/PATH.
+    url: Uri,
+    /// POST instead of GET.
+    #[arg(long)]
+    post: bool,
+}
+
+/// What was fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fetched {
+    /// The HTTP status.
+    pub status: u16,
+    /// The web server that answered.
+    pub server: Option<String>,
+    /// The body's length.
+    pub bytes: u64,
+    /// The body's SHA-256 in hexadecimal.
+    pub sha256: String,
+}
+
+/// Fetches and writes a [`Fetched`] as JSON.
+///
+/// # Errors
+/// When the transfer fails or hangs.
+pub fn run(args: &FetchArgs) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let fetched = runtime.block_on(fetch(args))?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(&fetched)?)?;
+    Ok(())
+}
+
+async fn fetch(args: &FetchArgs) -> Result<Fetched> {
+    let authority = args.url.authority().context("the URL names no host")?;
+    let target = (authority.host(), authority.port_u16().unwrap_or(80));
+    let stream = timeout(PATIENCE, TcpStream::connect(target))
+        .await
+        .context("no connection")??;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    drop(tokio::spawn(connection));
+
+    let method = if args.post { Method::POST } else { Method::GET };
+    let path = args.url.path_and_query().map_or("/", |path| path.as_str());
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", authority.as_str())
+        .body(Empty::<Bytes>::new())?;
+    let response = timeout(PATIENCE, sender.send_request(request))
+        .await
+        .context("no answer")??;
+    let (status, server) = (response.status().as_u16(), server_of(&response));
+
+    let (mut bytes, mut hash) = (0_u64, Sha256::new());
+    let mut body = response.into_body();
+    while let Some(frame) = timeout(PATIENCE, body.frame())
+        .await
+        .with_context(|| format!("hung after {bytes} bytes"))?
+    {
+        if let Ok(data) = frame
+            .with_context(|| format!("broke after {bytes} bytes"))?
+            .into_data()
+        {
+            bytes += data.len() as u64;
+            hash.update(&data);
+        }
+    }
+    Ok(Fetched {
+        status,
+        server,
+        bytes,
+        sha256: hex(&hash.finalize()),
+    })
+}

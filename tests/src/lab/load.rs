@@ -1,0 +1,182 @@
+//! The lab's clients: `viaduct-demo load`, `fetch` and `udp` on the client's host, and their
+//! results.
+//!
+//! Not here: what they do (`guest::load` and its neighbours).
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::Signal;
+use serde::de::DeserializeOwned;
+
+use super::{
+    Lab, find,
+    process::Process,
+    topology::{CLIENT, VIP},
+    wait::{SOON, eventually},
+};
+use crate::guest::{
+    fetch::Fetched,
+    load::{Line, Progress, Summary},
+    udp::Echoed,
+};
+
+/// Requests under way from the client's host.
+#[derive(Debug)]
+pub struct Load(Process);
+
+impl Lab {
+    /// Starts requests to port 80 of the VIP; with `keepalive`, many on each connection, else one.
+    ///
+    /// # Errors
+    /// When the client cannot be started.
+    pub fn load(&self, workers: u8, keepalive: bool) -> Result<Load> {
+        let workers = workers.to_string();
+        let mut args = vec!["--workers", &workers];
+        args.extend(keepalive.then_some("--keepalive"));
+        self.load_with(&args)
+    }
+
+    /// Starts requests to port 80 of the VIP with these options of `viaduct-demo load`.
+    ///
+    /// # Errors
+    /// When the client cannot be started.
+    pub fn load_with(&self, options: &[&str]) -> Result<Load> {
+        let target = format!("{VIP}:80");
+        let args = [&["load", "--target", &target], options].concat();
+        Ok(Load(self.spawn(CLIENT, "load", demo()?, &args)?))
+    }
+
+    /// Makes this many requests to port 80 of the VIP, each on a connection of its own.
+    ///
+    /// # Errors
+    /// When the client does not end soon.
+    pub fn requests(&self, count: u64) -> Result<Summary> {
+        let count = count.to_string();
+        let load = self.load_with(&["--count", &count, "--rate", "500"])?;
+        load.0.wait_exit().with_context(|| load.so_far())?;
+        load.summary()
+    }
+
+    /// Fetches a URL from the client's host.
+    ///
+    /// # Errors
+    /// When the transfer fails; the reason is in the message.
+    pub fn fetch(&self, url: &str) -> Result<Fetched> {
+        self.ask(CLIENT, "fetch", &["fetch", url])
+    }
+
+    /// Sends datagrams to port 7 of the VIP from several sockets in turn.
+    ///
+    /// # Errors
+    /// When the client fails; datagrams not answered are in the result.
+    pub fn echo(&self, sockets: u16, count: u32) -> Result<Echoed> {
+        let (target, sockets, count) = (format!("{VIP}:7"), sockets.to_string(), count.to_string());
+        let args = [
+            "udp",
+            "--target",
+            &target,
+            "--sockets",
+            &sockets,
+            "--count",
+            &count,
+        ];
+        self.ask(CLIENT, "udp", &args)
+    }
+
+    /// Turns a web server's answer to `/health` on or off, from its own host.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn set_health(&self, web: &str, on: bool) -> Result<()> {
+        let url = format!("http://127.0.0.1/health/{}", if on { "on" } else { "off" });
+        let answer: Fetched = self.ask(web, "health", &["fetch", "--post", &url])?;
+        if answer.status != 200 {
+            bail!("{url}: {}", answer.status);
+        }
+        Ok(())
+    }
+
+    fn ask<T: DeserializeOwned>(&self, host: &str, name: &str, args: &[&str]) -> Result<T> {
+        let client = self.spawn(host, name, demo()?, args)?;
+        let status = eventually(3 * SOON, &format!("{name} to end"), || client.exit())?;
+        if !status.success() {
+            bail!("{}", client.story());
+        }
+        serde_json::from_str(&client.output()?).with_context(|| format!("{name} gave no JSON"))
+    }
+}
+
+impl Load {
+    /// How far it is.
+    ///
+    /// # Errors
+    /// When its output is not what it should be.
+    pub fn progress(&self) -> Result<Progress> {
+        let output = self.0.output()?;
+        // The last line may be half written: those before it are whole.
+        let whole = output.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        match whole.lines().last().map(serde_json::from_str).transpose()? {
+            Some(Line::Progress(progress)) => Ok(progress),
+            Some(Line::Summary(_)) => bail!("the load ended too early: {}", self.0.story()),
+            None => Ok(Progress::default()),
+        }
+    }
+
+    /// Waits until this many more requests have succeeded.
+    ///
+    /// # Errors
+    /// When they do not soon.
+    pub fn more(&self, requests: u64) -> Result<()> {
+        let goal = self.progress()?.ok + requests;
+        let done = eventually(
+            SOON,
+            &format!("{requests} more requests to succeed"),
+            || Ok((self.progress()?.ok >= goal).then_some(())),
+        );
+        done.with_context(|| self.so_far())
+    }
+
+    fn so_far(&self) -> String {
+        match self.progress() {
+            Ok(Progress { ok, failed }) => {
+                format!("so far {ok} requests succeeded, {failed} failed")
+            }
+            Err(error) => format!("{error:#}"),
+        }
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.0.signal(signal)
+    }
+
+    /// Ends it; requests under way are finished first.
+    ///
+    /// # Errors
+    /// When it does not end soon.
+    pub fn stop(self) -> Result<Summary> {
+        self.0.terminate()?;
+        self.summary()
+    }
+
+    fn summary(&self) -> Result<Summary> {
+        let output = self.0.output()?;
+        match output
+            .lines()
+            .last()
+            .map(serde_json::from_str)
+            .transpose()?
+        {
+            Some(Line::Summary(summary)) => Ok(summary),
+            _ => bail!("the load gave no summary: {}", self.0.story()),
+        }
+    }
+}
+
+fn demo() -> Result<PathBuf> {
+    find::program("viaduct-demo")
+}

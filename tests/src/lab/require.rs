@@ -1,0 +1,92 @@
+//! What a test needs of the machine, and the loud skip where it is missing.
+//!
+//! Not here: installing it; that is xtask's work.
+
+use std::io::Write as _;
+
+use anyhow::{Result, bail};
+
+use super::find;
+
+/// Something a test cannot do without.
+#[expect(
+    non_camel_case_types,
+    reason = "read as words in `require!(root, xdp)`"
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The right to make network namespaces.
+    root,
+    /// The programs the lab calls.
+    tools,
+    /// The built eBPF object.
+    xdp,
+    /// The built `viaduct-lb` and `viaduct`.
+    daemon,
+}
+
+/// The programs the lab calls, and the Debian package of each.
+const TOOLS: [(&str, &str); 5] = [
+    ("ip", "iproute2"),
+    ("nsenter", "util-linux"),
+    ("setpriv", "util-linux"),
+    ("ethtool", "ethtool"),
+    ("tcpdump", "tcpdump"),
+];
+
+/// Whether anything is missing; then it was said on standard error, past any capture of test
+/// output.
+///
+/// # Errors
+/// Instead of a skip, when `VIADUCT_REQUIRE=1`: where all must run, as in CI.
+pub fn missing(needs: &[Need]) -> Result<bool> {
+    let lacks: Vec<_> = needs.iter().filter_map(|need| need.lack()).collect();
+    if lacks.is_empty() {
+        return Ok(false);
+    }
+    let lacks = lacks.join("; ");
+    if std::env::var_os("VIADUCT_REQUIRE").is_some_and(|value| value == "1") {
+        bail!("this must run (VIADUCT_REQUIRE=1) but cannot: {lacks}");
+    }
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    writeln!(std::io::stderr(), "\n==== SKIPPED: {test}: {lacks} ====")?;
+    Ok(true)
+}
+
+/// The tools that are not installed, each with the package to install.
+#[must_use]
+pub fn missing_tools() -> Vec<String> {
+    let missing = TOOLS.iter().filter(|(tool, _)| !is_installed(tool));
+    missing
+        .map(|(tool, package)| format!("`{tool}` (package {package})"))
+        .collect()
+}
+
+/// Whether a program is found where the shell would look for it.
+#[must_use]
+pub fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+}
+
+impl Need {
+    /// Why the need is not met; none when it is.
+    #[must_use]
+    pub fn lack(self) -> Option<String> {
+        match self {
+            Self::root => {
+                (!nix::unistd::geteuid().is_root()).then(|| "it must run as root".to_owned())
+            }
+            Self::tools => {
+                let missing = missing_tools();
+                (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(", ")))
+            }
+            Self::xdp => find::ebpf_object().err().map(|error| error.to_string()),
+            Self::daemon => ["viaduct-lb", "viaduct"]
+                .iter()
+                .find_map(|name| find::program(name).err())
+                .map(|error| error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The networks that tests and the demonstration use, by name.
+//!
+//! Not here: how they are made (`link`), and what runs on them.
+
+use std::{fmt, net::Ipv4Addr};
+
+use super::plan::{Host, Plan, Port};
+
+/// The one who asks.
+pub const CLIENT: &str = "client";
+/// The first director.
+pub const LB1: &str = "lb1";
+/// The virtual service's address.
+pub const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
+/// The client's address.
+pub const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+/// The first director's address towards the clients.
+pub const LB1_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+/// The first director's address towards real servers behind nat.
+pub const LB1_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 2);
+
+/// A forwarding method, as in the site file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Direct return: the real server answers the client itself.
+    Dr,
+    /// The director rewrites addresses both ways.
+    Nat,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dr => "dr",
+            Self::Nat => "nat",
+        })
+    }
+}
+
+/// The name of a web server, counted from 1.
+#[must_use]
+pub fn web(number: u8) -> String {
+    format!("web{number}")
+}
+
+/// The address of a web server, counted from 1.
+#[must_use]
+pub fn web_address(method: Method, number: u8) -> Ipv4Addr {
+    match method {
+        Method::Dr => Ipv4Addr::new(10, 77, 0, 10 + number),
+        Method::Nat => Ipv4Addr::new(10, 77, 1, 10 + number),
+    }
+}
+
+/// A client, a director and web servers, all on one switch.
+///
+/// ```text
+///  dr                                    nat
+///   client 10.77.0.1 ──┐                  client 10.77.0.1 ──┐
+///                     br0                                   br0
+///   lb1 10.77.0.2 ─────┤                  lb1 10.77.0.2 ─────┤
+///     VIP 10.77.0.100  │                    and 10.77.1.2    │
+///                      │                    VIP 10.77.0.100  │
+///   web1 10.77.0.11 ───┤                  web1 10.77.1.11 ───┤  default route:
+///   web2 10.77.0.12 ───┤  VIP on lo,      web2 10.77.1.12 ───┤  10.77.1.2
+///   web3 10.77.0.13 ───┘  silent in ARP   web3 10.77.1.13 ───┘
+/// ```
+#[must_use]
+pub fn one_director(method: Method, webs: u8) -> Plan {
+    let eth0 = Port::new("eth0", "br0", LB1_ADDRESS)
+        .address(format!("{VIP}/32"))
+        .xdp();
+    let director = match method {
+        Method::Dr => director().port(eth0),
+        Method::Nat => director().port(eth0.address(format!("{LB1_INSIDE}/24"))),
+    };
+    let plan = Plan::default().host(client()).host(director);
+    (1..=webs).fold(plan, |plan, number| {
+        plan.host(match method {
+            Method::Dr => dr_server(number),
+            Method::Nat => nat_server(number, "br0"),
+        })
+    })
+}
+
+/// A client and web servers behind nat on two switches, the director between them.
+///
+/// ```text
+///   client 10.77.0.1 ── br0 ── eth0 10.77.0.2   lb1   eth1 10.77.1.2 ── br1 ─┬─ web1 10.77.1.11
+///                                 VIP 10.77.0.100                            └─ …
+/// ```
+#[must_use]
+pub fn nat_between(webs: u8) -> Plan {
+    let eth0 = Port::new("eth0", "br0", LB1_ADDRESS)
+        .address(format!("{VIP}/32"))
+        .xdp();
+    let eth1 = Port::new("eth1", "br1", LB1_INSIDE).xdp();
+    let plan = Plan::default()
+        .host(client())
+        .host(director().port(eth0).port(eth1));
+    (1..=webs).fold(plan, |plan, number| plan.host(nat_server(number, "br1")))
+}
+
+/// A client and web servers on one switch, without a balancer and so without XDP.
+///
+/// ```text
+///   client 10.77.0.1 ── br0 ─┬─ web1 10.77.0.11
+///                            └─ …
+/// ```
+#[must_use]
+pub fn no_director(webs: u8) -> Plan {
+    let plan = Plan::default().host(client());
+    (1..=webs).fold(plan, |plan, number| plan.host(dr_server(number)))
+}
+
+fn client() -> Host {
+    Host::new(CLIENT).port(Port::new("eth0", "br0", CLIENT_ADDRESS))
+}
+
+fn director() -> Host {
+    // One interface leads to both sides of nat: a redirect would tell the client so.
+    Host::new(LB1)
+        .sysctl("ipv4/ip_forward", "1")
+        .sysctl("ipv4/conf/all/send_redirects", "0")
+        .sysctl("ipv4/conf/eth0/send_redirects", "0")
+}
+
+fn dr_server(number: u8) -> Host {
+    Host::new(web(number))
+        .port(Port::new("eth0", "br0", web_address(Method::Dr, number)))
+        .loopback(format!("{VIP}/32"))
+        // The VIP is the director's in ARP: no answer for an address that is on `lo`, no
+        // question asked in its name.
+        .sysctl("ipv4/conf/all/arp_ignore", "1")
+        .sysctl("ipv4/conf/all/arp_announce", "2")
+}
+
+fn nat_server(number: u8, bridge: &'static str) -> Host {
+    Host::new(web(number))
+        .port(Port::new("eth0", bridge, web_address(Method::Nat, number)))
+        .gateway(LB1_INSIDE)
+}

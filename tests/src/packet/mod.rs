@@ -1,0 +1,19 @@
+//! Frames for tests, byte by byte: said as a sentence, built from scratch, with any part of them
+//! made to lie.
+//!
+//! ```text
+//!   eth(client, director).ipv4(a, b).ttl(64).tcp(40_000, 80).flags(Tcp::SYN).build()
+//!   [`eth`] Ethernet ─► [`ipv4`] IPv4, its lies ─► [`segment`] TCP, UDP, others
+//! ```
+//!
+//! A builder is a value: what a frame should become is the same sentence with a word changed, and
+//! every checksum in it is computed whole, so a mistake in mending one shows. Not here: what
+//! becomes of a frame (`it`'s `datapath`), and sending it.
+
+pub mod eth;
+pub mod ipv4;
+pub mod segment;
+
+pub use eth::{Eth, eth};
+pub use ipv4::Ipv4;
+pub use segment::{Other, Segment, Tcp, Udp};
