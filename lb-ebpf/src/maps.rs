@@ -109,16 +109,18 @@ impl Lookups for KernelMaps {
     }
 
     #[inline(always)]
-    fn flow(&self, key: &FlowKey, now: u32) -> Option<Flow> {
+    fn flow(&self, key: &FlowKey, now: u32, timeout: u32) -> Option<u16> {
         let flow = FLOWS.get_ptr_mut(key)?;
         // SAFETY: the entry stays readable until the program ends; `seen` is one aligned word, so
         // two CPUs that write it at once leave one of two right values.
         unsafe {
-            let before = *flow;
-            if before.seen != now {
+            if (*flow).is_expired(now, timeout) {
+                return None;
+            }
+            if (*flow).seen != now {
                 (*flow).seen = now;
             }
-            Some(before)
+            Some((*flow).member)
         }
     }
 

@@ -2,9 +2,10 @@
 //!
 //! Not here: how rings are filled (lb-user's `tables`), and look-ups of real servers.
 
-use crate::abi::{Addr, Be16, Flow, FlowKey, REAL_UP, Service, Slot};
+use crate::abi::{Addr, Be16, Flow, FlowKey, REAL_DRAINING, REAL_UP, Service, Slot};
 use crate::parse::Packet;
 use crate::steer::Lookups;
+use crate::wire::tcp::Tcp;
 
 /// Hash of a flow as the client sees it. Two directors must agree on it, and so must two versions:
 /// it is part of the ABI.
@@ -35,7 +36,7 @@ pub const fn slot_of(hash: u32, ring_len: u32) -> u32 {
 ///
 /// The common case reads one slot. Only in an unsettled slot is per-flow memory touched:
 /// SYNs go to the current owner; for others the flow's entry decides, else the settled owner while
-/// it is up, else the current one. What was decided there is recorded.
+/// it is up (and, for UDP, not draining), else the current one. What was decided there is recorded.
 #[inline(always)]
 pub fn member<L: Lookups>(packet: &Packet, service: &Service, lookups: &L, now: u32) -> u16 {
     let client = Addr::v4(packet.source);
@@ -72,12 +73,15 @@ fn unsettled<L: Lookups>(
 ) -> u16 {
     let mut member = slot.current();
     if !packet.is_syn() {
-        if let Some(flow) = lookups.flow(key, now) {
-            if !flow.is_expired(now, service.timeout) && is_up(service, flow.member, lookups) {
-                return flow.member;
+        if let Some(recorded) = lookups.flow(key, now, service.timeout) {
+            if standing(service, recorded, lookups) & REAL_UP != 0 {
+                return recorded;
             }
         }
-        if is_up(service, slot.settled_owner(), lookups) {
+        let settled = standing(service, slot.settled_owner(), lookups);
+        // A datagram may be a flow's first: a real server that drains would never be done.
+        let keeps = packet.protocol == Tcp::PROTOCOL || settled & REAL_DRAINING == 0;
+        if settled & REAL_UP != 0 && keeps {
             member = slot.settled_owner();
         }
     }
@@ -94,14 +98,17 @@ fn unsettled<L: Lookups>(
     member
 }
 
-/// Whether a member can still serve the flows it has.
+/// The flags of a member's real server; none where there is no such real server any more.
 #[inline(always)]
-fn is_up<L: Lookups>(service: &Service, member: u16, lookups: &L) -> bool {
-    member != Slot::NOBODY
-        && lookups
-            .member(service.members + u32::from(member))
-            .and_then(|id| lookups.real(id))
-            .is_some_and(|real| real.flags & REAL_UP != 0 && real.service == service.id)
+fn standing<L: Lookups>(service: &Service, member: u16, lookups: &L) -> u16 {
+    if member >= service.members_len {
+        return 0;
+    }
+    lookups
+        .member(service.members + u32::from(member))
+        .and_then(|id| lookups.real(id))
+        .filter(|real| real.service == service.id)
+        .map_or(0, |real| real.flags)
 }
 
 #[cfg(test)]

@@ -88,8 +88,9 @@ pub trait Lookups {
     fn real(&self, id: u32) -> Option<&Real>;
     /// How replies of a nat real server are rewritten.
     fn nat_reply(&self, from: &Endpoint) -> Option<&NatReply>;
-    /// A recorded flow; marks it as seen at `now` unless it has expired.
-    fn flow(&self, key: &FlowKey, now: u32) -> Option<Flow>;
+    /// The member of a recorded flow, which is marked as seen at `now`; `None` where it was silent
+    /// for longer than `timeout` ticks.
+    fn flow(&self, key: &FlowKey, now: u32, timeout: u32) -> Option<u16>;
     /// Records a flow.
     fn record(&self, key: &FlowKey, flow: &Flow);
     /// The route to an IPv4 destination for a packet that came in by `ingress`.

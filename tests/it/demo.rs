@@ -14,9 +14,11 @@ use nix::{
 };
 use serde_json::Value;
 use tests::{
-    lab::{find, netns, owner::ROOT},
+    lab::{Lab, find},
     require,
 };
+
+use crate::traces::Traces;
 
 fn demo() -> Result<Command> {
     let mut command = Command::new(find::program("viaduct-demo")?);
@@ -46,8 +48,7 @@ impl Drop for Running {
 }
 
 fn assert_nothing_left(pid: u32) -> Result<()> {
-    assert_eq!(netns::named(&format!("vd{pid}-"))?, [""; 0]);
-    assert!(!std::fs::exists(format!("{ROOT}/{pid}-0"))?);
+    assert_eq!(Traces::of(&format!("{pid}-0"))?, Traces::default());
     Ok(())
 }
 
@@ -126,4 +127,29 @@ fn commands_the_demonstration_suggests_work_and_ctrl_c_removes_all() -> Result<(
     assert_nothing_left(running.0.id())?;
     assert!(status.success(), "{status}: {rest:?}");
     Ok(())
+}
+
+#[test]
+fn nothing_is_left_of_a_killed_demonstration_after_the_next_start() -> Result<()> {
+    require!(root, tools, xdp, daemon);
+    let mut running = Running(
+        demo()?
+            .args(["--for", "60"])
+            .stdout(Stdio::piped())
+            .spawn()?,
+    );
+    let out = BufReader::new(running.0.stdout.take().context("no pipe")?);
+    for line in out.lines() {
+        if line?.starts_with("web: ") {
+            break;
+        }
+    }
+    let there = Traces::of(&format!("{}-0", running.0.id()))?;
+    assert_eq!(there.namespaces.len(), 6, "{there:?}");
+    assert!(there.directory && there.mounts.len() > 6, "{there:?}");
+    running.0.kill()?;
+    running.0.wait()?;
+    // What the next start does first.
+    Lab::sweep()?;
+    assert_nothing_left(running.0.id())
 }

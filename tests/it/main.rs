@@ -4,6 +4,8 @@
 //! Not here: what can be tested without hosts; that is in the packages themselves.
 #![forbid(unsafe_code)]
 
+mod traces;
+
 mod lab;
 
 mod datapath;

@@ -27,7 +27,7 @@ pub(crate) fn build(workspace: &Workspace, toolchain: &Toolchain, linker: &Path)
         .current_dir(&workspace.root)
         .args(["build", "--release", "--target", TARGET, "--target-dir"])
         .arg(&dir)
-        .args(["-p", "lb-ebpf", "--bin", "lb", "--features", "ebpf"])
+        .args(["-p", "lb-ebpf", "--bins", "--features", "ebpf"])
         .args(toolchain.core())
         .env("RUSTC_BOOTSTRAP", "1")
         .env(
@@ -39,9 +39,13 @@ pub(crate) fn build(workspace: &Workspace, toolchain: &Toolchain, linker: &Path)
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
     process::run(&mut cargo)?;
-    let built = dir.join(TARGET).join("release/lb");
-    if replace_if_different(&built, &workspace.object())? {
-        eprintln!("eBPF object: {} (new)", workspace.object().display());
+    for (bin, object) in [
+        ("lb", workspace.object()),
+        ("lb-bench", workspace.bench_object()),
+    ] {
+        if replace_if_different(&dir.join(TARGET).join("release").join(bin), &object)? {
+            eprintln!("eBPF object: {} (new)", object.display());
+        }
     }
     Ok(())
 }

@@ -94,6 +94,11 @@ impl Workspace {
     pub(crate) fn object(&self) -> PathBuf {
         self.target.join("ebpf/lb")
     }
+
+    /// The eBPF object that only `viaduct-bench` loads.
+    pub(crate) fn bench_object(&self) -> PathBuf {
+        self.target.join("ebpf/lb-bench")
+    }
 }
 
 /// `rust-version` of the root manifest; cargo itself refuses older ones, this covers a `RUSTC`

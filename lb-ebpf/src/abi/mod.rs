@@ -7,6 +7,7 @@
 //!
 //! Not here: what the values mean to a packet ([`crate::steer`]), and how they come to be (lb-user).
 
+pub mod bench;
 mod endpoint;
 mod flow;
 mod reason;
@@ -16,7 +17,7 @@ pub use endpoint::{Addr, Be16, Be32, Endpoint, Mac};
 pub use flow::{Flow, FlowKey, Unresolved};
 pub use reason::Reason;
 pub use service::{
-    Interface, NAT_REPLIES, NatReply, REAL_UP, Real, Service, Slot, Traffic, method,
+    Interface, NAT_REPLIES, NatReply, REAL_DRAINING, REAL_UP, Real, Service, Slot, Traffic, method,
 };
 
 /// Version of everything in this module. A daemon takes over pinned maps of its own version only.
@@ -100,4 +101,5 @@ map_types! {
     Slot: 4,
     Traffic: 40,
     Unresolved: 20,
+    bench::Plan: 64,
 }

@@ -97,6 +97,8 @@ impl core::fmt::Debug for Slot {
 
 /// [`Real::flags`]: up; it keeps its flows. Whether it takes new ones is the ring's matter.
 pub const REAL_UP: u16 = 1;
+/// [`Real::flags`]: weight 0; it keeps its flows until they end.
+pub const REAL_DRAINING: u16 = 2;
 
 /// A real server of one virtual service, with the next hop towards it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -108,7 +110,7 @@ pub struct Real {
     pub ifindex: u32,
     /// Its port (nat).
     pub port: Be16,
-    /// [`REAL_UP`].
+    /// [`REAL_UP`], [`REAL_DRAINING`].
     pub flags: u16,
     /// Ethernet address of the next hop: itself, or the gateway towards it.
     pub next_hop: Mac,

@@ -87,8 +87,12 @@ impl Maps {
                     .set(interface.ifindex % INTERFACE_SLOTS, interface, 0)
             }
             MapOp::RemoveInterface(ifindex) => {
-                self.interfaces
-                    .set(ifindex % INTERFACE_SLOTS, Interface::new_zeroed(), 0)
+                // Another interface may have taken over the slot in this very change.
+                let slot = ifindex % INTERFACE_SLOTS;
+                match self.interfaces.get(&slot, 0)?.ifindex == *ifindex {
+                    true => self.interfaces.set(slot, Interface::new_zeroed(), 0),
+                    false => Ok(()),
+                }
             }
             MapOp::RemoveService(key) => absent_is_fine(self.services.remove(key)),
             MapOp::RemoveNatReply(key) => absent_is_fine(self.nat_replies.remove(key)),

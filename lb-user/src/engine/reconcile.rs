@@ -1,14 +1,15 @@
 //! Making the maps hold what they should: build, diff, apply, and the settling of slots.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use lb_ebpf::abi::Interface;
+use lb_ebpf::abi::{FlowKey, Interface};
 use tracing::{debug, error, info};
 
 use super::{Engine, wish};
 use crate::datapath::Error;
 use crate::tables::build::build;
-use crate::tables::{Full, Tables, Wish, diff};
+use crate::tables::{Full, MapOp, Tables, Wish, diff};
 
 impl Engine {
     /// Brings the maps up to date. What fails is logged and tried again at the next change.
@@ -64,15 +65,39 @@ impl Engine {
             }
             self.loaded.apply(op);
         }
+        if ops.iter().any(|op| matches!(op, MapOp::RemoveService(_))) {
+            self.forget_flows();
+        }
         if !ops.is_empty() {
             debug!(changes = ops.len(), "the data plane is up to date");
         }
         self.settling.note(&self.loaded, now);
     }
 
+    /// Removes the flows of services that are gone: their ids will be given to others.
+    fn forget_flows(&mut self) {
+        let ids: BTreeSet<u32> = self
+            .loaded
+            .services
+            .values()
+            .map(|service| service.id)
+            .collect();
+        let maps = self.datapath.maps();
+        let gone: Vec<FlowKey> = maps
+            .flows()
+            .map(|(key, _)| key)
+            .filter(|key| !ids.contains(&key.service))
+            .collect();
+        for key in &gone {
+            if let Err(error) = maps.remove_flow(key) {
+                Self::failed("a flow of a removed service stays", &error);
+            }
+        }
+    }
+
     /// Settles the slots whose former flows are gone.
     pub(super) fn settle(&mut self, now: Instant) -> Result<(), Error> {
-        let timeouts: std::collections::BTreeMap<_, Duration> = self
+        let timeouts: BTreeMap<_, Duration> = self
             .site
             .checked
             .site

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use lb_ebpf::NextHop;
 use lb_ebpf::abi::{
-    self, Be16, Endpoint, Interface, MEMBERS_MAX, NatReply, REAL_UP, REALS_MAX, RING_SLOTS_MAX,
-    Real, SERVICES_MAX, Service, Slot, method,
+    self, Be16, Endpoint, Interface, MEMBERS_MAX, NatReply, REAL_DRAINING, REAL_UP, REALS_MAX,
+    RING_SLOTS_MAX, Real, SERVICES_MAX, Service, Slot, method,
 };
 
 use super::ring::{self, Candidate};
@@ -203,7 +203,8 @@ impl<'a> Building<'a> {
                     address: real.address.into(),
                     ifindex: hop.ifindex,
                     port: Be16::new(real.port),
-                    flags: if up { REAL_UP } else { 0 },
+                    flags: if up { REAL_UP } else { 0 }
+                        | if real.weight == 0 { REAL_DRAINING } else { 0 },
                     next_hop: hop.destination,
                     source: hop.source,
                     service,

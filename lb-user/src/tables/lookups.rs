@@ -82,12 +82,13 @@ impl Lookups for HostMaps {
         self.tables.nat_replies.get(from)
     }
 
-    fn flow(&self, key: &FlowKey, now: u32) -> Option<Flow> {
+    fn flow(&self, key: &FlowKey, now: u32, timeout: u32) -> Option<u16> {
         let mut flows = self.flows.borrow_mut();
-        let flow = flows.get_mut(key)?;
-        let before = *flow;
+        let flow = flows
+            .get_mut(key)
+            .filter(|flow| !flow.is_expired(now, timeout))?;
         flow.seen = now;
-        Some(before)
+        Some(flow.member)
     }
 
     fn record(&self, key: &FlowKey, flow: &Flow) {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use lb_ebpf::abi::{Endpoint, Flow, FlowKey, RING_SLOTS_MAX, Service};
+use lb_ebpf::abi::{Endpoint, Flow, FlowKey, RING_SLOTS_MAX, Service, Slot};
 use lb_ebpf::select::{flow_hash, slot_of};
 
 use super::stretch::{Full, Room};
@@ -22,6 +22,7 @@ pub struct Settling {
 #[derive(Clone, Debug)]
 struct Waiting {
     ring: u32,
+    len: u32,
     since: BTreeMap<u32, Instant>,
 }
 
@@ -35,19 +36,13 @@ impl Settling {
             if before.is_some_and(|before| before.ring == service.ring) {
                 continue;
             }
-            let known = before.map(|before| &before.since);
-            let since = (0..)
-                .zip(tables.ring_of(service).iter())
-                .filter(|(_, slot)| slot.is_unsettled())
-                .map(|(at, _)| (at, known.and_then(|k| k.get(&at)).copied().unwrap_or(now)))
-                .collect();
-            self.services.insert(
-                *key,
-                Waiting {
-                    ring: service.ring,
-                    since,
-                },
-            );
+            let since = unsettled_since(&tables.ring_of(service), before, now);
+            let waiting = Waiting {
+                ring: service.ring,
+                len: service.ring_len,
+                since,
+            };
+            self.services.insert(*key, waiting);
         }
     }
 
@@ -75,6 +70,26 @@ impl Settling {
         }
         Due(due)
     }
+}
+
+/// Since when each unsettled slot of a ring is; `before` tells of the ring it was, of which each
+/// slot has become as many as the ring has grown by.
+fn unsettled_since(
+    ring: &[Slot],
+    before: Option<&Waiting>,
+    now: Instant,
+) -> BTreeMap<u32, Instant> {
+    let since = |at: u32| {
+        let before = before?;
+        let len = u32::try_from(ring.len()).unwrap_or(u32::MAX);
+        let split = (len / before.len.max(1)).max(1);
+        before.since.get(&(at / split)).copied()
+    };
+    (0..)
+        .zip(ring)
+        .filter(|(_, slot)| slot.is_unsettled())
+        .map(|(at, _)| (at, since(at).unwrap_or(now)))
+        .collect()
 }
 
 /// Slots that may settle unless a live flow holds them.
@@ -236,6 +251,25 @@ mod tests {
         let again = build(&wish([true, true]), &tables).unwrap();
         settling.note(&again, start + TIMEOUT / 2);
         assert!(!settling.due(start + TIMEOUT, |_| TIMEOUT).is_empty());
+    }
+
+    #[test]
+    fn the_halves_of_a_slot_wait_as_long_as_it_would_have() {
+        let (start, later) = (start(), start() + TIMEOUT / 2);
+        let old = [Slot::unsettled(1, 0), Slot::settled(1)];
+        let before = Waiting {
+            ring: 0,
+            len: 2,
+            since: unsettled_since(&old, None, start),
+        };
+        let new = [
+            Slot::unsettled(1, 0),
+            Slot::unsettled(2, 0),
+            Slot::settled(1),
+            Slot::unsettled(2, 1),
+        ];
+        let since = unsettled_since(&new, Some(&before), later);
+        assert_eq!(since, BTreeMap::from([(0, start), (1, start), (3, later)]));
     }
 
     #[test]

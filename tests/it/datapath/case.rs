@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use lb_ebpf::abi::{Addr, Reason, Traffic, method};
 
 use super::site::{LAN, Served};
-use super::stage::{Seen, Stage, code};
+use super::stage::{Seen, Stage, xdp};
 
 /// A frame and what must become of it. The name is a sentence.
 #[derive(Clone, Debug)]
@@ -34,12 +34,12 @@ enum Counts {
 
 /// A frame that passes to the stack, as it came.
 pub(super) fn passes(name: &'static str, reason: Reason, input: impl Into<Vec<u8>>) -> Case {
-    Case::untouched(name, code::PASS, reason, input.into())
+    Case::untouched(name, reason, xdp::PASS, input.into())
 }
 
 /// A frame that is dropped.
 pub(super) fn drops(name: &'static str, reason: Reason, input: impl Into<Vec<u8>>) -> Case {
-    Case::untouched(name, code::DROP, reason, input.into())
+    Case::untouched(name, reason, xdp::DROP, input.into())
 }
 
 /// A client's frame that goes to the real server of `service`, as `output`.
@@ -59,7 +59,7 @@ pub(super) fn forwards(
         service: *service,
         opens: false,
     };
-    Case::untouched(name, code::TX, reason, input.into())
+    Case::untouched(name, reason, xdp::TX, input.into())
         .becoming(output.into())
         .by(service.next_hop.ifindex)
         .counting(counts)
@@ -72,13 +72,13 @@ pub(super) fn replies(
     input: impl Into<Vec<u8>>,
     output: impl Into<Vec<u8>>,
 ) -> Case {
-    Case::untouched(name, code::TX, Reason::RepliedNat, input.into())
+    Case::untouched(name, Reason::RepliedNat, xdp::TX, input.into())
         .becoming(output.into())
         .counting(Counts::Reply { service: *service })
 }
 
 impl Case {
-    fn untouched(name: &'static str, code: u32, reason: Reason, input: Vec<u8>) -> Self {
+    fn untouched(name: &'static str, reason: Reason, code: u32, input: Vec<u8>) -> Self {
         let output = input.clone();
         Self {
             name,
@@ -107,9 +107,9 @@ impl Case {
     pub(super) fn by(mut self, ifindex: u32) -> Self {
         let back = ifindex == self.ingress;
         (self.code, self.egress) = if back {
-            (code::TX, None)
+            (xdp::TX, None)
         } else {
-            (code::REDIRECT, Some(ifindex))
+            (xdp::REDIRECT, Some(ifindex))
         };
         self
     }
@@ -141,7 +141,7 @@ impl Case {
         // The kernel's test run does not tell where a frame is redirected to.
         seen.egress = seen
             .egress
-            .or_else(|| wanted.egress.filter(|_| seen.code == code::REDIRECT));
+            .or_else(|| wanted.egress.filter(|_| seen.code == xdp::REDIRECT));
         if seen == wanted {
             return Ok(());
         }

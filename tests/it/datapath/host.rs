@@ -10,7 +10,7 @@ use lb_user::tables::MapOp;
 use lb_user::tables::lookups::HostMaps;
 
 use super::site::{WAYS, Way, own_mac};
-use super::stage::{Out, Plane, Stage, code};
+use super::stage::{Out, Plane, Stage, xdp};
 
 /// A stage on the host.
 #[expect(clippy::unnecessary_wraps, reason = "made like the kernel's")]
@@ -74,10 +74,10 @@ impl Plane for Host {
         let verdict = steer(&mut frame[..], &self.maps, ingress, self.now);
         *self.verdicts.entry(verdict.reason).or_default() += 1;
         let (code, egress) = match verdict.action {
-            Action::Pass => (code::PASS, None),
-            Action::Drop => (code::DROP, None),
-            Action::Transmit => (code::TX, None),
-            Action::Redirect(ifindex) => (code::REDIRECT, Some(ifindex)),
+            Action::Pass => (xdp::PASS, None),
+            Action::Drop => (xdp::DROP, None),
+            Action::Transmit => (xdp::TX, None),
+            Action::Redirect(ifindex) => (xdp::REDIRECT, Some(ifindex)),
         };
         Ok(Out {
             code,

@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner
 use tests::require;
 
 use super::site::{self, LAN, UNSERVED, WAN};
-use super::stage::{Seen, Stage, code};
+use super::stage::{Seen, Stage, xdp};
 use super::{host, kernel, network, table};
 
 #[test]
@@ -141,7 +141,7 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
 fn sound(came: &[u8], seen: &Seen) -> Result<(), TestCaseError> {
     let left = &seen.frame;
     prop_assert_eq!(came.len(), left.len());
-    if seen.code == code::PASS || seen.code == code::DROP {
+    if seen.code == xdp::PASS || seen.code == xdp::DROP {
         prop_assert_eq!(came, &left[..]);
         return Ok(());
     }

@@ -49,7 +49,7 @@ pub(super) struct Out {
 }
 
 /// Codes of XDP (`enum xdp_action` of linux/bpf.h).
-pub(super) mod code {
+pub(super) mod xdp {
     pub(in super::super) const DROP: u32 = 1;
     pub(in super::super) const PASS: u32 = 2;
     pub(in super::super) const TX: u32 = 3;

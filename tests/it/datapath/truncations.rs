@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use tests::require;
 
 use super::case::Case;
-use super::stage::{Stage, code};
+use super::stage::{Stage, xdp};
 use super::{host, kernel, network, site, table};
 
 /// Below this a test run refuses a frame: an Ethernet header.
@@ -43,11 +43,7 @@ fn cut(stage: &mut Stage, case: &Case, len: usize) -> Result<()> {
         );
         return Ok(());
     }
-    ensure!(
-        seen.code == code::PASS,
-        "it did not pass: {:?}",
-        seen.reason
-    );
+    ensure!(seen.code == xdp::PASS, "it did not pass: {:?}", seen.reason);
     ensure!(seen.frame == frame, "it was changed");
     ensure!(
         seen.services.is_empty() && seen.reals.is_empty(),

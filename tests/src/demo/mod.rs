@@ -79,7 +79,8 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     let mut events = Events::new(args.seconds)?;
     let mut out = io::stdout();
     for lab in Lab::sweep()? {
-        writeln!(out, "Removed what an earlier run left behind ({lab}).")?;
+        // Not to standard output: `--once` writes JSON there.
+        eprintln!("Removed what an earlier run left behind ({lab}).");
     }
     let method = args.method.into();
     let lab = Lab::build(one_director(method, WEBS))?;
@@ -157,7 +158,8 @@ fn show(director: &Director<'_>, events: &mut Events) -> Result<()> {
             write!(out, "\x1b[{above}A\x1b[J")?;
         }
         above = lines.len();
-        writeln!(out, "{}", lines.join("\n"))?;
+        // Cut long lines off: folded ones would be more lines than we count.
+        writeln!(out, "\x1b[?7l{}\x1b[?7h", lines.join("\n"))?;
         out.flush()?;
     }
     Ok(())

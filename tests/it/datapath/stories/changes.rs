@@ -12,7 +12,7 @@ use super::{
     A, ACK, B, C, Quiet, SYN, Story, TCP, Willing, ends, only, reaches, segment, server_of, site,
 };
 use crate::datapath::site::{CLIENT, LAN, LB, PORT, interfaces, mac};
-use crate::datapath::stage::{Stage, code};
+use crate::datapath::stage::{Stage, xdp};
 
 /// Each with its name.
 pub(super) const ALL: &[(&str, Story)] = &[
@@ -83,7 +83,7 @@ pub(super) fn a_service_that_is_removed(stage: &mut Stage) -> Result<()> {
         services: Vec::new(),
     })?;
     let seen = segment(stage, PORT, ACK)?;
-    ends(&seen, code::PASS, Reason::NoService)?;
+    ends(&seen, Reason::NoService, xdp::PASS)?;
     stage.load(&only(B))?;
     reaches(stage, PORT, ACK, B)
 }
@@ -95,7 +95,7 @@ pub(super) fn an_interface_that_is_removed(stage: &mut Stage) -> Result<()> {
         ..only(A)
     })?;
     let seen = segment(stage, PORT, SYN)?;
-    ends(&seen, code::PASS, Reason::UnknownInterface)?;
+    ends(&seen, Reason::UnknownInterface, xdp::PASS)?;
     stage.load(&only(A))?;
     reaches(stage, PORT, SYN, A)
 }
@@ -108,12 +108,12 @@ pub(super) fn a_host_that_does_not_forward(stage: &mut Stage) -> Result<()> {
     stage.load(&nat)?;
     let reply = eth(mac(11), LB).ipv4(A, CLIENT).tcp(80, PORT).build();
     for (on, code, reason) in [
-        (false, code::PASS, Reason::ReplyNotRouted),
-        (true, code::TX, Reason::RepliedNat),
+        (false, xdp::PASS, Reason::ReplyNotRouted),
+        (true, xdp::TX, Reason::RepliedNat),
     ] {
         stage.plane().set_forwarding(on)?;
         let seen = stage.send(LAN, &reply)?;
-        ends(&seen, code, reason).with_context(|| format!("forwarding {on}"))?;
+        ends(&seen, reason, code).with_context(|| format!("forwarding {on}"))?;
     }
     Ok(())
 }

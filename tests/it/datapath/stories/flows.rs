@@ -16,7 +16,7 @@ use super::{
     only, reaches, recorded, segment, site,
 };
 use crate::datapath::site::{CLIENT, CLIENT_MAC, LAN, LB, PORT, TIMEOUT, VIP};
-use crate::datapath::stage::{Stage, code};
+use crate::datapath::stage::{Stage, xdp};
 
 /// Each with its name.
 pub(super) const ALL: &[(&str, Story)] = &[
@@ -196,16 +196,12 @@ pub(super) fn nobody_takes_new_flows(stage: &mut Stage) -> Result<()> {
     stage.load(&only(A))?;
     stage.load(&site(&[(A, Quiet), (B, Quiet)]))?;
     let syn = segment(stage, PORT, SYN)?;
-    ensure!(
-        (syn.code, syn.reason) == (code::DROP, Reason::NoRealServer),
-        "{:?}",
-        syn.reason
-    );
+    ends(&syn, Reason::NoRealServer, xdp::DROP)?;
     is_recorded(stage, PORT, None)?;
     reaches(stage, PORT + 1, ACK, A)?;
     stage.load(&site(&[(A, Down), (B, Quiet)]))?;
     let ack = segment(stage, PORT + 1, ACK)?;
-    ends(&ack, code::DROP, Reason::NoRealServer)
+    ends(&ack, Reason::NoRealServer, xdp::DROP)
 }
 
 /// A datagram of a flow whose slot A gave to B, although A still takes new flows elsewhere.

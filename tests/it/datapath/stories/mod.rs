@@ -18,7 +18,7 @@ use lb_user::tables::{RealWish, ServiceWish, Standing, Wish};
 use tests::packet::eth;
 
 use super::site::{CLIENT, CLIENT_MAC, LAN, LB, TIMEOUT, VIP, interfaces, mac};
-use super::stage::{Seen, Stage, code};
+use super::stage::{Seen, Stage, xdp};
 
 /// Something that is played on a stage.
 pub(super) type Story = fn(&mut Stage) -> Result<()>;
@@ -103,7 +103,7 @@ fn segment(stage: &mut Stage, port: u16, flags: u8) -> Result<Seen> {
 }
 
 /// The frame must end here, or not be ours, for this reason.
-fn ends(seen: &Seen, code: u32, reason: Reason) -> Result<()> {
+fn ends(seen: &Seen, reason: Reason, code: u32) -> Result<()> {
     let as_wanted = (seen.code, seen.reason) == (code, reason);
     ensure!(
         as_wanted,
@@ -129,7 +129,7 @@ fn arrives(seen: &Seen, server: Ipv4Addr) -> Result<()> {
 /// Which real server a frame left for, by its Ethernet address.
 fn server_of(seen: &Seen) -> Result<Ipv4Addr> {
     ensure!(
-        seen.code == code::TX,
+        seen.code == xdp::TX,
         "it was not forwarded: {:?}",
         seen.reason
     );
