@@ -10,6 +10,8 @@ mod lab;
 
 mod datapath;
 
+mod bench;
+
 mod guest;
 
 mod l4;
@@ -21,3 +23,5 @@ mod reload;
 mod lifecycle;
 
 mod demo;
+
+mod docs;

@@ -57,7 +57,6 @@ enum Verb {
     /// The rules of this tree that no compiler checks.
     Tidy,
     /// Run a benchmark by name; without one, list them.
-    #[command(hide = bench::BENCHES.is_empty())]
     Bench(bench::Args),
 }
 

@@ -57,6 +57,10 @@ pub(super) const ALL: &[(&str, Story)] = &[
         "a datagram of an unknown flow goes to the settled owner",
         datagrams,
     ),
+    (
+        "a datagram of an unknown flow does not go to an owner that drains",
+        datagrams_while_draining,
+    ),
     ("a slot that settled asks no entry", a_slot_that_settled),
 ];
 
@@ -199,9 +203,48 @@ pub(super) fn nobody_takes_new_flows(stage: &mut Stage) -> Result<()> {
     ends(&syn, Reason::NoRealServer, xdp::DROP)?;
     is_recorded(stage, PORT, None)?;
     reaches(stage, PORT + 1, ACK, A)?;
+    age(stage, PORT + 1, TIMEOUT + 1)?;
     stage.load(&site(&[(A, Down), (B, Quiet)]))?;
-    let ack = segment(stage, PORT + 1, ACK)?;
-    ends(&ack, Reason::NoRealServer, xdp::DROP)
+    // Twice: being asked for must not bring an expired entry back to life.
+    for _ in 0..2 {
+        let ack = segment(stage, PORT + 1, ACK)?;
+        ends(&ack, Reason::NoRealServer, xdp::DROP)?;
+        stage.load(&site(&[(A, Quiet), (B, Quiet)]))?;
+        stage.load(&site(&[(A, Down), (B, Quiet)]))?;
+    }
+    is_recorded(stage, PORT + 1, Some(A))?;
+    ensure!(
+        silent_for(stage, PORT + 1)? > TIMEOUT,
+        "the entry was revived"
+    );
+    Ok(())
+}
+
+/// Ticks since the client's flow was last seen.
+fn silent_for(stage: &mut Stage, port: u16) -> Result<u32> {
+    let key = flow_key(stage, &TCP, CLIENT, port)?;
+    let now = stage.plane().now()?;
+    let flow = *stage
+        .plane()
+        .flows()
+        .get(&key)
+        .context("it is not recorded")?;
+    Ok(now.wrapping_sub(flow.seen))
+}
+
+/// All slots go from A to B; A keeps what it has.
+pub(super) fn datagrams_while_draining(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    let datagram = |port| eth(CLIENT_MAC, LB).ipv4(CLIENT, VIP).udp(port, 80).build();
+    stage.load(&only(B))?;
+    arrives(&stage.send(LAN, &datagram(PORT))?, B)?;
+    ensure!(
+        recorded(stage, &UDP, PORT)? == Some(B),
+        "it is not recorded for B"
+    );
+    stage.load(&only(C))?;
+    arrives(&stage.send(LAN, &datagram(PORT))?, B)?;
+    arrives(&stage.send(LAN, &datagram(PORT + 1))?, C)
 }
 
 /// A datagram of a flow whose slot A gave to B, although A still takes new flows elsewhere.

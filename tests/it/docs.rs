@@ -1,0 +1,322 @@
+//! The documents against the code: snippets pass or run, lists are complete, links lead somewhere.
+//!
+//! Every fenced block has a kind: `text`; `toml`, which must pass `viaduct check`; `toml site`, the
+//! guide's site file; `toml fragment`, of which only keys may be missing; `sh HOST…`, which is run on
+//! those hosts of a lab ([`guide`]); and `sh` alone, which must be in [`NOT_RUN`].
+//!
+//! Not here: whether the documents are any good.
+
+mod guide;
+mod markdown;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use lb_ebpf::abi::{self, Reason};
+use tests::{lab::find, require};
+
+use markdown::{Document, Snippet};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const GUIDE: &str = "docs/operators-guide.md";
+const ARCHITECTURE: &str = "ARCHITECTURE.md";
+
+/// Commands of documents that no test runs, each with the reason.
+const NOT_RUN: &[(&str, &str)] = &[
+    (
+        "cargo xtask run",
+        "it is what `demo` tests, without building in a test",
+    ),
+    ("cargo xtask test", "it is what runs this test"),
+    (
+        "cargo xtask build --release",
+        "a build within a build waits for itself",
+    ),
+];
+
+/// All documents.
+fn documents() -> Result<Vec<Document>> {
+    let mut paths: Vec<PathBuf> = vec![];
+    for dir in ["", "docs", "docs/adr"] {
+        for entry in fs::read_dir(Path::new(ROOT).join(dir))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                paths.push(path);
+            }
+        }
+    }
+    ensure!(paths.len() >= 7, "only {paths:?} were found");
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| Document::read(Path::new(ROOT), path))
+        .collect()
+}
+
+fn document(name: &str) -> Result<Document> {
+    Document::read(Path::new(ROOT), &Path::new(ROOT).join(name))
+}
+
+fn snippets(kind: &str) -> Result<Vec<Snippet>> {
+    let all = documents()?;
+    let found = all.iter().flat_map(Document::snippets);
+    Ok(found.filter(|snippet| snippet.kind() == kind).collect())
+}
+
+/// Runs `viaduct check` on a file.
+fn check(file: &Path) -> Result<Output> {
+    let mut viaduct = Command::new(find::program("viaduct")?);
+    viaduct
+        .arg("check")
+        .arg(file)
+        .output()
+        .context("cannot run viaduct")
+}
+
+/// The same for a text; gives whether it passed, and what was said.
+fn check_text(text: &str, name: &str) -> Result<(bool, String)> {
+    let dir = scratch(name)?;
+    let file = dir.join("site.toml");
+    fs::write(&file, text)?;
+    let out = check(&file)?;
+    fs::remove_dir_all(dir)?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    Ok((out.status.success(), said))
+}
+
+fn scratch(name: &str) -> Result<PathBuf> {
+    let dir = std::env::temp_dir().join(format!("viaduct-docs-{}-{name}", std::process::id()));
+    fs::create_dir_all(&dir)?;
+    Ok(dir)
+}
+
+#[test]
+fn every_snippet_is_of_a_kind_that_is_tested() -> Result<()> {
+    for snippet in documents()?.iter().flat_map(Document::snippets) {
+        let words: Vec<&str> = snippet.info.iter().map(String::as_str).collect();
+        let known = matches!(
+            words[..],
+            ["text"] | ["toml"] | ["toml", "site" | "fragment"] | ["sh", ..]
+        );
+        assert!(
+            known,
+            "{snippet}: nobody knows what to do with it: {words:?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn toml_snippets_and_examples_pass_viaduct_check() -> Result<()> {
+    require!(daemon);
+    let (mut whole, mut fragments) = (0, 0);
+    for snippet in snippets("toml")? {
+        let (passed, said) = check_text(&snippet.text, "snippet")?;
+        if snippet.info.iter().any(|word| word == "fragment") {
+            fragments += 1;
+            assert!(!passed, "{snippet}: whole; take `fragment` off");
+            let mistakes = said.lines().filter(|line| line.contains(": error: "));
+            let others = mistakes.filter(|line| !line.contains("missing key"));
+            assert_eq!(others.count(), 0, "{snippet}:\n{said}");
+        } else {
+            whole += 1;
+            assert!(passed && said.is_empty(), "{snippet}:\n{said}");
+        }
+    }
+    assert!(whole >= 1 && fragments >= 1, "{whole} and {fragments}");
+    let mut examples = 0;
+    for entry in fs::read_dir(Path::new(ROOT).join("docs/examples"))? {
+        let path = entry?.path();
+        let out = check(&path)?;
+        assert!(
+            out.status.success() && out.stderr.is_empty(),
+            "{path:?}: {out:?}"
+        );
+        examples += 1;
+    }
+    assert!(examples >= 1, "no example was found");
+    Ok(())
+}
+
+#[test]
+fn commands_that_no_host_is_named_for_are_listed_with_a_reason() -> Result<()> {
+    let mut found = BTreeSet::new();
+    for snippet in snippets("sh")? {
+        if snippet.info.len() > 1 {
+            continue;
+        }
+        for line in snippet.text.lines() {
+            let command = line.split('#').next().unwrap_or_default().trim();
+            let known = NOT_RUN.iter().find(|(known, _)| *known == command);
+            assert!(known.is_some(), "{snippet}: `{command}` is run nowhere");
+            found.insert(command.to_owned());
+        }
+    }
+    for (command, reason) in NOT_RUN {
+        assert!(found.contains(*command), "`{command}` is in no document");
+        assert!(!reason.is_empty());
+    }
+    Ok(())
+}
+
+#[test]
+fn every_verb_of_xtask_that_is_named_exists() -> Result<()> {
+    let mut named = 0;
+    for document in documents()? {
+        for rest in document.text.split("cargo xtask ").skip(1) {
+            let verb: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+            let file = format!("{ROOT}/xtask/src/{verb}.rs");
+            assert!(Path::new(&file).exists(), "{}: `{verb}`", document.path);
+            named += 1;
+        }
+    }
+    assert!(named >= 5, "only {named} were found");
+    Ok(())
+}
+
+/// A key that no table has: the answer lists those it has.
+const UNKNOWN: &str = "zzzz = 1\n";
+
+#[test]
+fn the_guide_names_every_key_of_the_site_file_and_no_other() -> Result<()> {
+    require!(daemon);
+    let tables = [
+        ("At the top", ""),
+        ("`[hosts.NAME]`", "[hosts.a]\n"),
+        ("`[hosts.NAME.director]`", "[hosts.a.director]\n"),
+        ("`[director]`", "[director]\n"),
+        ("`[[service]]`", "[[service]]\n"),
+        ("`[service.health]`", "[service.health]\n"),
+        ("`[[service.real]]`", "[[service.real]]\n"),
+    ];
+    let guide = document(GUIDE)?;
+    for (heading, header) in tables {
+        let parent = if header.contains("service.") {
+            "[[service]]\n"
+        } else {
+            ""
+        };
+        let (_, said) = check_text(&format!("{parent}{header}{UNKNOWN}"), "keys")?;
+        let known = said
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("= help: known here: "))
+            .with_context(|| format!("{header}: keys are not told: {said}"))?;
+        let known: BTreeSet<String> = known.split(", ").map(str::to_owned).collect();
+        assert_eq!(guide.names_under(heading)?, known, "{GUIDE}, {heading}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_guide_explains_every_reason_and_what_becomes_of_the_packet() -> Result<()> {
+    let rows = document(GUIDE)?.rows_under("Reasons")?;
+    let labels: Vec<String> = rows.iter().map(|row| markdown::name(&row[0])).collect();
+    let known: Vec<&str> = Reason::ALL.iter().map(|reason| reason.label()).collect();
+    assert_eq!(labels, known);
+    for (row, reason) in rows.iter().zip(Reason::ALL) {
+        let fate = |text: &str| text.split([' ', ':', ',']).next().map(str::to_owned);
+        assert_eq!(fate(&row[1]), fate(reason.meaning()), "{}", row[0]);
+    }
+    Ok(())
+}
+
+/// With a comma between thousands, as documents write it.
+fn written(number: u32) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .filter_map(|group| std::str::from_utf8(group).ok())
+        .collect();
+    groups.join(",")
+}
+
+#[test]
+fn limits_are_those_of_the_code() -> Result<()> {
+    let limits: BTreeMap<&str, u32> = [
+        ("virtual services", abi::SERVICES_MAX),
+        ("real servers, over all services", abi::REALS_MAX),
+        ("`RING_SLOTS`", abi::RING_SLOTS_MAX),
+        ("`MEMBERS`", abi::MEMBERS_MAX),
+        ("`FLOWS`", abi::FLOWS_MAX),
+        ("interfaces", abi::INTERFACE_SLOTS),
+        ("`UNRESOLVED`", abi::UNRESOLVED_BYTES),
+    ]
+    .into();
+    let rows = document(ARCHITECTURE)?.rows_under("Everything is bounded")?;
+    for (what, limit) in limits {
+        let row = rows
+            .iter()
+            .find(|row| row[0] == what)
+            .with_context(|| what.to_owned())?;
+        assert_eq!(row[1].split(' ').next(), Some(&*written(limit)), "{what}");
+    }
+    let guide = document(GUIDE)?.text;
+    let told = [
+        abi::SERVICES_MAX,
+        abi::REALS_MAX,
+        abi::RING_SLOTS_MAX,
+        abi::FLOWS_MAX,
+    ];
+    for limit in told.map(written) {
+        assert!(guide.contains(&limit), "{GUIDE} does not tell {limit}");
+    }
+    Ok(())
+}
+
+#[test]
+fn links_within_the_tree_lead_somewhere() -> Result<()> {
+    let mut followed = 0;
+    for from in documents()? {
+        for link in from.links().filter(|link| !link.contains("://")) {
+            let (path, heading) = link.split_once('#').unwrap_or((&link, ""));
+            let to = match path {
+                "" => Path::new(ROOT).join(&from.path),
+                _ => Path::new(ROOT).join(from.dir()).join(path),
+            };
+            assert!(to.exists(), "{}: {link} leads nowhere", from.path);
+            if !heading.is_empty() {
+                let headings = Document::read(Path::new(ROOT), &to)?.anchors();
+                assert!(
+                    headings.contains(heading),
+                    "{}: no heading {link}",
+                    from.path
+                );
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed >= 20, "only {followed} links were found");
+    Ok(())
+}
+
+#[test]
+fn systemd_takes_the_unit() -> Result<()> {
+    require!(daemon);
+    if !tests::lab::require::is_installed("systemd-analyze") {
+        eprintln!("==== SKIPPED: systemd_takes_the_unit: no systemd-analyze here ====");
+        return Ok(());
+    }
+    let dir = scratch("unit")?;
+    let bin = find::program("viaduct-lb")?;
+    let bin = bin.parent().context("a program is in a directory")?;
+    let unit = fs::read_to_string(Path::new(ROOT).join(guide::UNIT))?;
+    let here = unit.replace(guide::SBIN, &format!("{}/", bin.display()));
+    assert_ne!(here, unit, "the unit starts nothing in {}", guide::SBIN);
+    let file = dir.join("viaduct-lb.service");
+    fs::write(&file, here)?;
+    let out = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .arg(&file)
+        .output()?;
+    fs::remove_dir_all(dir)?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && said.is_empty(), "{said}");
+    Ok(())
+}

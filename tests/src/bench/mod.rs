@@ -1,0 +1,96 @@
+//! Measurements: what `cargo xtask bench NAME` runs, one file each, and the table they print.
+//!
+//! The machine is shared and noisy: a figure is CPU time, to be compared with what was measured in the
+//! same run, the least and the median of several rounds, rounds of all cases interleaved. Not
+//! here: any assertion on time.
+
+pub mod datapath;
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+/// A table of figures.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Name of the benchmark.
+    pub bench: &'static str,
+    /// What the figures are and how they were taken.
+    pub what: &'static str,
+    /// The rows, in the order measured.
+    pub rows: Vec<Row>,
+}
+
+/// A row of figures.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// What was measured.
+    pub case: String,
+    /// Least of all rounds, in nanoseconds.
+    pub min_ns: f64,
+    /// Median of all rounds, in nanoseconds.
+    pub median_ns: f64,
+    /// Least, less the floor's least: what the work itself costs.
+    pub net_ns: f64,
+}
+
+impl Report {
+    /// The table, for people.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let width = self
+            .rows
+            .iter()
+            .map(|row| row.case.len())
+            .max()
+            .unwrap_or(0)
+            .max(4);
+        let mut text = format!("{}: {}\n\n", self.bench, self.what);
+        text += &format!(
+            "{:width$}  {:>8}  {:>8}  {:>8}\n",
+            "case", "min", "median", "net"
+        );
+        for Row {
+            case,
+            min_ns,
+            median_ns,
+            net_ns,
+        } in &self.rows
+        {
+            text += &format!("{case:width$}  {min_ns:>8.1}  {median_ns:>8.1}  {net_ns:>8.1}\n");
+        }
+        text
+    }
+
+    /// Writes the figures for a machine to read.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn write_json(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// Least and median of the rounds of each case, with the first case as the floor.
+fn rows(cases: &[String], rounds: &[Vec<f64>]) -> Vec<Row> {
+    let sorted: Vec<Vec<f64>> = (0..cases.len())
+        .map(|case| {
+            let mut figures: Vec<f64> = rounds.iter().map(|round| round[case]).collect();
+            figures.sort_by(f64::total_cmp);
+            figures
+        })
+        .collect();
+    let floor = sorted.first().map_or(0.0, |figures| figures[0]);
+    cases
+        .iter()
+        .zip(sorted)
+        .map(|(case, figures)| Row {
+            case: case.clone(),
+            min_ns: figures[0],
+            median_ns: figures[figures.len() / 2],
+            net_ns: figures[0] - floor,
+        })
+        .collect()
+}
