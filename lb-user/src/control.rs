@@ -2,13 +2,14 @@
 //!
 //! Both only hand the question to the engine; see [`crate::status`] for the answers.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::Context as _;
 use daemon::http::{Response, UnixSocket, serve};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::engine::Event;
 
@@ -23,16 +24,34 @@ pub fn listen_unix(path: &Path, events: mpsc::Sender<Event>) -> anyhow::Result<(
     Ok(())
 }
 
-/// Listens on TCP for status and metrics, read-only.
-///
-/// # Errors
-/// The address can't be had.
-pub async fn listen_tcp(address: SocketAddr, events: mpsc::Sender<Event>) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("status = \"{address}\" can't be listened on"))?;
-    tokio::spawn(serve(listener, move |path| ask(events.clone(), path)));
-    Ok(())
+/// A TCP listener for status and metrics, read-only; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Listening {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Listening {
+    /// Listens at `address`; what is asked goes to `events`.
+    ///
+    /// # Errors
+    /// The address can't be had.
+    pub async fn tcp(address: SocketAddr, events: mpsc::Sender<Event>) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let task = tokio::spawn(serve(listener, move |path| ask(events.clone(), path)));
+        Ok(Self { address, task })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// The engine's answer; `None` also when it is on its way out.

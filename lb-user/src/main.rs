@@ -45,8 +45,7 @@ fn run(options: &Run) -> anyhow::Result<()> {
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
         // First of all, so that a second daemon ends before it touches anything.
         control::listen_unix(&options.socket, events.clone())?;
-        let engine = engine::start(options, events.clone()).await?;
-        control::listen_tcp(engine.status_address(), events).await?;
+        let engine = engine::start(options, events).await?;
         engine.run(inbox, signals).await;
         Ok(())
     })

@@ -12,6 +12,7 @@ mod markdown;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -125,7 +126,7 @@ fn toml_snippets_and_examples_pass_viaduct_check() -> Result<()> {
             assert_eq!(others.count(), 0, "{snippet}:\n{said}");
         } else {
             whole += 1;
-            assert!(passed && said.is_empty(), "{snippet}:\n{said}");
+            assert!(passed && !said.contains("warning"), "{snippet}:\n{said}");
         }
     }
     assert!(whole >= 1 && fragments >= 1, "{whole} and {fragments}");
@@ -133,10 +134,9 @@ fn toml_snippets_and_examples_pass_viaduct_check() -> Result<()> {
     for entry in fs::read_dir(Path::new(ROOT).join("docs/examples"))? {
         let path = entry?.path();
         let out = check(&path)?;
-        assert!(
-            out.status.success() && out.stderr.is_empty(),
-            "{path:?}: {out:?}"
-        );
+        let said = String::from_utf8_lossy(&out.stderr);
+        let passed = out.status.success() && !said.contains("warning");
+        assert!(passed, "{}:\n{said}", path.display());
         examples += 1;
     }
     assert!(examples >= 1, "no example was found");
@@ -300,7 +300,9 @@ fn links_within_the_tree_lead_somewhere() -> Result<()> {
 fn systemd_takes_the_unit() -> Result<()> {
     require!(daemon);
     if !tests::lab::require::is_installed("systemd-analyze") {
-        eprintln!("==== SKIPPED: systemd_takes_the_unit: no systemd-analyze here ====");
+        // Past any capture of test output. Not required: a director need not have systemd.
+        let skipped = "\n==== SKIPPED: systemd_takes_the_unit: no systemd-analyze here ====";
+        writeln!(std::io::stderr(), "{skipped}")?;
         return Ok(());
     }
     let dir = scratch("unit")?;

@@ -8,6 +8,7 @@ use tests::{
         Lab,
         director::{Director, Reload},
         load::Load,
+        netns,
         site::{Service, Site},
         topology::{LB1, Method, one_director, web_address},
     },
@@ -183,4 +184,45 @@ fn a_bad_file_is_refused_and_nothing_changes() -> Result<()> {
         Ok(())
     })?;
     Ok(())
+}
+
+/// The site with status served at another place.
+fn with_status(address: &str) -> String {
+    format!(
+        "[director]\nstatus = \"{address}\"\n\n{}",
+        site(Method::Dr, 1)
+    )
+}
+
+#[test]
+fn the_status_page_moves_with_the_site_file_or_the_file_is_refused() -> Result<()> {
+    require!(root, tools, xdp, daemon);
+    let lab = Lab::build(one_director(Method::Dr, 1))?;
+    let director = Director::start(&lab, LB1, site(Method::Dr, 1))?;
+    let mode = &director.status()?.0["interfaces"][0]["mode"];
+    assert_eq!(mode, "native", "told right from the start");
+    let answers = |address: &str| {
+        let ask = |mut curl: std::process::Command| {
+            curl.args(["-sf", &format!("http://{address}/healthz")])
+                .output()
+        };
+        ask(netns::command(&lab.netns(LB1), "curl")).map(|output| output.stdout == b"ok\n")
+    };
+    assert!(answers("127.0.0.1:9144")?);
+
+    director.apply(with_status("127.0.0.1:9145"))?;
+    assert!(answers("127.0.0.1:9145")?);
+    assert!(!answers("127.0.0.1:9144")?, "the old place is left");
+
+    let generation = director.status()?.generation();
+    // An address that this host does not have.
+    let Reload::Refused(error) = director.reload(with_status("10.99.0.1:9146"))? else {
+        panic!("an address of another host was accepted");
+    };
+    assert!(error.contains("10.99.0.1:9146"), "{error}");
+    assert_eq!(director.status()?.generation(), generation);
+    assert!(answers("127.0.0.1:9145")?, "the place in force stays");
+    assert_eq!(director.stop()?.code(), Some(0));
+    drop(director);
+    lab.finish()
 }

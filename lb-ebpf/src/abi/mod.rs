@@ -67,9 +67,9 @@ pub const REALS_MAX: u32 = 16_384;
 /// Entries of [`name::MEMBERS`]: twice what the real servers need, since a change writes a new
 /// stretch before the old one is let go.
 pub const MEMBERS_MAX: u32 = 65_536;
-/// Entries of [`name::RING_SLOTS`], 4 bytes each (16 MiB): 250 services with rings of 4,099 slots
-/// twice, while a change is under way.
-pub const RING_SLOTS_MAX: u32 = 4 << 20;
+/// Entries of [`name::RING_SLOTS`], 4 bytes each (32 MiB): 2,048 of the smallest rings. A change is
+/// written beside what is in force; where there is no room for all of it, it is made in parts.
+pub const RING_SLOTS_MAX: u32 = 8 << 20;
 /// Entries of [`name::FLOWS`]. When full, the kernel's LRU forgets the flow unseen for longest.
 pub const FLOWS_MAX: u32 = 262_144;
 /// Bytes of [`name::UNRESOLVED`].

@@ -67,7 +67,9 @@ fn main() -> ExitCode {
 fn check(file: &Path) -> ExitCode {
     match Site::load(file) {
         Ok(checked) => {
-            eprint!("{}", checked.warnings);
+            if !checked.warnings.is_empty() {
+                eprint!("{}", checked.warnings);
+            }
             let (services, hosts) = (checked.site.services.len(), checked.site.hosts.len());
             println!(
                 "{}: good: {services} services, {hosts} hosts",

@@ -21,7 +21,7 @@ use super::{
     words::{Method, Protocol, Scheduler},
 };
 
-/// Real servers of one service at most: a ring of 65,537 slots still gives each more than 100.
+/// Real servers of one service at most: a ring of 65,536 slots still gives each more than 100.
 pub const REALS_OF_A_SERVICE_MAX: usize = 512;
 /// The shortest time after which a flow may be forgotten.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);

@@ -64,8 +64,21 @@ impl Datapath {
         if object::OBJECT.is_empty() {
             return Err(Error::NoObject);
         }
-        prepare(pins)?;
+        let is_new = prepare(pins)?;
         let lock = lock(pins)?;
+        match Self::load(pins) {
+            Ok((ebpf, maps)) => Ok(Self {
+                ebpf,
+                maps,
+                pins: pins.to_owned(),
+                _lock: lock,
+            }),
+            Err(error) if is_new => remove(pins).and(Err(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn load(pins: &Path) -> Result<(Ebpf, Maps), Error> {
         check_version(pins)?;
         let mut loader = EbpfLoader::new();
         for map in MAPS {
@@ -73,15 +86,17 @@ impl Datapath {
         }
         let mut ebpf = loader.load(object::OBJECT).map_err(Error::load)?;
         program(&mut ebpf)?.load().map_err(Error::program)?;
-        let maps = Maps::take(&mut ebpf)?;
-        let mut datapath = Self {
-            ebpf,
-            maps,
-            pins: pins.to_owned(),
-            _lock: lock,
-        };
-        datapath.maps.set_version(ABI_VERSION)?;
-        Ok(datapath)
+        let mut maps = Maps::take(&mut ebpf)?;
+        maps.set_version(ABI_VERSION)?;
+        Ok((ebpf, maps))
+    }
+
+    /// Removes everything again: for a first start that came to nothing.
+    ///
+    /// # Errors
+    /// A pin can't be removed.
+    pub fn undo(self) -> Result<(), Error> {
+        remove(&self.pins).map(drop)
     }
 
     /// What the maps hold: after a restart, what the last daemon left.
@@ -156,7 +171,11 @@ pub fn detach(pins: &Path) -> Result<Vec<String>, Error> {
         return Ok(Vec::new());
     }
     let _lock = lock(pins)?;
-    let mut removed = Vec::new();
+    remove(pins)
+}
+
+/// Removes all pins and their directory; what was removed, by file name.
+fn remove(pins: &Path) -> Result<Vec<String>, Error> {
     let failed = |source| Error::Pin {
         path: pins.to_owned(),
         source,
@@ -168,6 +187,7 @@ pub fn detach(pins: &Path) -> Result<Vec<String>, Error> {
         .map_err(failed)?;
     // Links first: from then on no packet is touched.
     entries.sort_by_key(|path| !is_link(path));
+    let mut removed = Vec::new();
     for path in entries {
         std::fs::remove_file(&path).map_err(|source| Error::Pin {
             path: path.clone(),
@@ -195,19 +215,20 @@ fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
     program.try_into().map_err(Error::program)
 }
 
-/// Creates the pin directory; it must lie on a BPF file system.
-fn prepare(pins: &Path) -> Result<(), Error> {
+/// Creates the pin directory, which must lie on a BPF file system; whether it was not there.
+fn prepare(pins: &Path) -> Result<bool, Error> {
     if !on_bpffs(pins) {
         return Err(Error::NotBpffs {
             path: pins.to_owned(),
         });
     }
     match std::fs::create_dir(pins) {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(Error::Pin {
+        Ok(()) => Ok(true),
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(source) => Err(Error::Pin {
             path: pins.to_owned(),
             source,
         }),
-        Err(_) | Ok(()) => Ok(()),
     }
 }
 

@@ -29,14 +29,16 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use crate::config::Checked;
+use crate::control::Listening;
 use crate::datapath::{Clock, Datapath};
 use crate::network::netlink::{self, Netlink};
 use crate::network::{Network, Path};
-use crate::tables::Tables;
 use crate::tables::settle::Settling;
+use crate::tables::{Memo, Tables};
 use crate::time;
 use targets::{Change, Probe, TargetId, Targets};
 
+pub use reconcile::ReconcileError;
 pub use reload::{StartError, start};
 pub(crate) use wish::key;
 
@@ -113,6 +115,8 @@ pub struct Engine {
     pub(crate) network: Network,
     pub(crate) loaded: Tables,
     pub(crate) settling: Settling,
+    memo: Memo,
+    status: Option<Listening>,
     pub(crate) attached: BTreeMap<String, Attached>,
     pub(crate) datapath: Datapath,
     netlink: Netlink,
@@ -151,11 +155,6 @@ impl Engine {
         }
         notify::stopping();
         info!("stopping; the data plane goes on forwarding until `viaduct-lb detach`");
-    }
-
-    /// Where status is served over TCP.
-    pub fn status_address(&self) -> std::net::SocketAddr {
-        self.site.checked.site.director.status
     }
 
     /// Does what is due.
@@ -213,10 +212,10 @@ impl Engine {
                 mac,
             }) => {
                 match mac {
-                    Some(mac) => self.network.resolved(ifindex, address, mac),
+                    Some(mac) => self.dirty |= self.network.resolved(ifindex, address, mac),
+                    // Its last address is used on.
                     None => self.network.unresolved(ifindex, address),
                 }
-                self.dirty = true;
             }
             Event::Network(netlink::Event::Topology | netlink::Event::Overrun) => {
                 self.topology_changed = true;

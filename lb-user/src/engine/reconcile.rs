@@ -7,30 +7,37 @@ use lb_ebpf::abi::{FlowKey, Interface};
 use tracing::{debug, error, info};
 
 use super::{Engine, wish};
-use crate::datapath::Error;
+use crate::datapath;
 use crate::tables::build::build;
-use crate::tables::{Full, MapOp, Tables, Wish, diff};
+use crate::tables::{Built, Full, MapOp, Tables, Wish, diff};
 
 impl Engine {
-    /// Brings the maps up to date. What fails is logged and tried again at the next change.
+    /// Brings the maps up to date. What fails is logged and tried again.
     pub(super) fn reconcile(&mut self, now: Instant) {
         self.dirty = false;
-        match self.wanted() {
-            Ok(wanted) => self.apply(&wanted, now),
-            Err(error) => error!(%error, "the data plane stays as it is"),
+        if let Err(error) = self.put(now) {
+            self.dirty = true;
+            error!(%error, "the data plane is not up to date; trying again");
+        }
+    }
+
+    /// Makes the maps hold what they should, in as many parts as the room in them needs.
+    pub(super) fn put(&mut self, now: Instant) -> Result<(), ReconcileError> {
+        loop {
+            let Built { tables, deferred } = self.wanted()?;
+            self.apply(&tables, now)?;
+            if deferred == 0 {
+                return Ok(());
+            }
+            debug!(deferred, "there is more room now; going on");
         }
     }
 
     /// What the maps should hold by the site file in force.
-    pub(super) fn wanted(&mut self) -> Result<Tables, Full> {
+    pub(super) fn wanted(&mut self) -> Result<Built, Full> {
         let site = &self.site.checked.site;
         let network = &mut self.network;
-        let services = wish::services(
-            site,
-            &self.targets,
-            |real| network.next_hop(real),
-            &self.clock,
-        );
+        let services = wish::services(site, &self.targets, network, &self.clock);
         let interfaces = self
             .attached
             .values()
@@ -44,25 +51,19 @@ impl Engine {
                 })
             })
             .collect();
-        build(
-            &Wish {
-                interfaces,
-                services,
-            },
-            &self.loaded,
-        )
+        let wish = Wish {
+            interfaces,
+            services,
+        };
+        build(&wish, &self.loaded, &mut self.memo)
     }
 
     /// Carries out what is missing. Each change that took effect is noted, so that after a failure
     /// the rest is all that is tried again.
-    pub(super) fn apply(&mut self, wanted: &Tables, now: Instant) {
+    pub(super) fn apply(&mut self, wanted: &Tables, now: Instant) -> Result<(), datapath::Error> {
         let ops = diff(&self.loaded, wanted);
         for op in &ops {
-            if let Err(error) = self.datapath.apply(op) {
-                error!(%error, "a change of the data plane failed; trying again");
-                self.dirty = true;
-                return;
-            }
+            self.datapath.apply(op)?;
             self.loaded.apply(op);
         }
         if ops.iter().any(|op| matches!(op, MapOp::RemoveService(_))) {
@@ -72,6 +73,7 @@ impl Engine {
             debug!(changes = ops.len(), "the data plane is up to date");
         }
         self.settling.note(&self.loaded, now);
+        Ok(())
     }
 
     /// Removes the flows of services that are gone: their ids will be given to others.
@@ -96,7 +98,7 @@ impl Engine {
     }
 
     /// Settles the slots whose former flows are gone.
-    pub(super) fn settle(&mut self, now: Instant) -> Result<(), Error> {
+    pub(super) fn settle(&mut self, now: Instant) -> Result<(), ReconcileError> {
         let timeouts: BTreeMap<_, Duration> = self
             .site
             .checked
@@ -113,13 +115,20 @@ impl Engine {
         }
         let tick = self.tick(now);
         due.hold(&self.loaded, self.datapath.maps().flows(), tick);
-        match due.settle(&self.loaded) {
-            Ok(wanted) => {
-                self.apply(&wanted, now);
-                info!("rings settled: their former flows are gone");
-            }
-            Err(error) => error!(%error, "rings stay unsettled"),
-        }
+        let settled = due.settle(&self.loaded);
+        self.apply(&settled, now)?;
+        info!("rings settled: their former flows are gone");
         Ok(())
     }
+}
+
+/// Why the maps are not as they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// A table is full.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// The kernel refuses a change.
+    #[error(transparent)]
+    Datapath(#[from] datapath::Error),
 }

@@ -10,16 +10,18 @@ use lb_ebpf::abi::REAL_UP;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use super::reconcile::ReconcileError;
 use super::targets::{TargetId, Targets};
 use super::watch::attached;
 use super::wish::key;
 use super::{Engine, Event, InForce};
 use crate::config::{Candidates, Checked, HostError, LoadError, Site};
+use crate::control::Listening;
 use crate::datapath::{self, Datapath, Mode};
 use crate::network::{Network, netlink};
 use crate::preflight::{Facts, Want};
-use crate::tables::Tables;
 use crate::tables::settle::Settling;
+use crate::tables::{Memo, Tables};
 use crate::{cli, identity, time};
 
 /// Why the daemon does not start, or a file is not taken.
@@ -51,6 +53,20 @@ pub enum StartError {
     /// The tables.
     #[error(transparent)]
     Full(#[from] crate::tables::Full),
+    /// The maps.
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
+    /// The address of the status page.
+    #[error(
+        "status = \"{address}\" can't be listened on: {source}; \
+         write a free address under [director]"
+    )]
+    Status {
+        /// What the site file says.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Two interfaces that share a slot of the table.
     #[error(
         "interfaces {0} and {1} can't be served together: their indices differ by a multiple of 4096; create one of them anew"
@@ -142,7 +158,8 @@ fn interfaces(
 /// anything that forwards is touched.
 ///
 /// # Errors
-/// See [`StartError`]. Pinned maps of an earlier daemon stay as they are.
+/// See [`StartError`]. What an earlier daemon left forwarding goes on; where there was nothing,
+/// nothing is left.
 pub async fn start(options: &cli::Run, events: mpsc::Sender<Event>) -> Result<Engine, StartError> {
     let facts = Facts::gather();
     let (checked, host) = read(&options.config, options.host.as_deref(), &facts)?;
@@ -151,10 +168,12 @@ pub async fn start(options: &cli::Run, events: mpsc::Sender<Event>) -> Result<En
     network.links = netlink.links().await?;
     let wanted = interfaces(&checked.site, &host, &network)?;
     let mut datapath = Datapath::open(&options.pin_dir)?;
+    let took_over = !datapath.attached()?.is_empty();
     let clock = datapath.clock()?;
     let started = time::now();
     let loaded = datapath.tables()?;
     unresolved_events(&mut datapath, &events);
+    remember_hops(&mut network, &loaded);
     let mut engine = Engine {
         site: InForce {
             path: options.config.clone(),
@@ -170,7 +189,9 @@ pub async fn start(options: &cli::Run, events: mpsc::Sender<Event>) -> Result<En
         network,
         loaded,
         settling: Settling::default(),
+        memo: Memo::default(),
         attached: BTreeMap::new(),
+        status: None,
         datapath,
         netlink,
         clock,
@@ -185,12 +206,15 @@ pub async fn start(options: &cli::Run, events: mpsc::Sender<Event>) -> Result<En
         ready: false,
     };
     warn_of(&engine.site.checked, &facts);
-    remember_hops(&mut engine.network, &engine.loaded);
-    engine.follow_targets();
-    engine.refresh().await;
-    engine.take_interfaces(&wanted)?;
-    let tables = engine.wanted()?;
-    engine.apply(&tables, started);
+    engine
+        .network
+        .set_neighbours(engine.netlink.neighbours().await?);
+    if let Err(error) = engine.put_in_force(&wanted).await {
+        if !took_over {
+            engine.datapath.undo()?;
+        }
+        return Err(error);
+    }
     Ok(engine)
 }
 
@@ -224,11 +248,13 @@ impl Engine {
         let wanted = interfaces(&checked.site, &host, &self.network)?;
         let before = std::mem::replace(&mut self.site.checked, checked);
         let host_before = std::mem::replace(&mut self.site.host, host);
+        let (targets, network) = (self.targets.clone(), self.network.clone());
         if let Err(error) = self.put_in_force(&wanted).await {
             self.site.checked = before;
             self.site.host = host_before;
-            self.follow_targets();
-            self.refresh_paths().await;
+            self.targets = targets;
+            self.network = network;
+            self.dirty = true;
             return Err(error);
         }
         warn_of(&self.site.checked, &facts);
@@ -237,16 +263,37 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts the file that `self.site` names into force.
+    /// Puts the file that `self.site` names into force: first what can be refused, then the maps.
     async fn put_in_force(&mut self, wanted: &BTreeMap<String, u32>) -> Result<(), StartError> {
         self.follow_targets();
         self.refresh_paths().await;
-        let tables = self.wanted()?;
+        // To see whether it fits; the interfaces come later.
+        drop(self.wanted()?);
+        let status = self.listen().await?;
         self.take_interfaces(wanted)?;
-        // Again, since the interfaces are part of the tables; it has been seen to fit.
-        let tables = self.wanted().unwrap_or(tables);
-        self.apply(&tables, time::now());
+        // Whether natively or not is known now, and no notification tells it.
+        self.network.links = self.netlink.links().await?;
+        self.put(time::now())?;
+        if let Some(status) = status {
+            self.status = Some(status);
+        }
         Ok(())
+    }
+
+    /// Listens where the site file wants status served, unless that is where it is served already.
+    async fn listen(&self) -> Result<Option<Listening>, StartError> {
+        let address = self.site.checked.site.director.status;
+        if self
+            .status
+            .as_ref()
+            .is_some_and(|listening| listening.address() == address)
+        {
+            return Ok(None);
+        }
+        let listening = Listening::tcp(address, self.events.clone()).await;
+        listening
+            .map(Some)
+            .map_err(|source| StartError::Status { address, source })
     }
 
     /// Probes the real servers of the site file in force; what an earlier daemon found up is

@@ -74,7 +74,7 @@ impl Target {
 const APART: Duration = Duration::from_millis(10);
 
 /// All targets.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Targets {
     targets: BTreeMap<TargetId, Target>,
     rounds: u64,

@@ -44,7 +44,10 @@ impl Engine {
             match self.netlink.path(real).await {
                 Ok(Some(path)) => drop(paths.insert(real, path)),
                 Ok(None) => {}
-                Err(error) => Self::failed("a route is not known", &error),
+                Err(error) => {
+                    Self::failed("a route is not known; the last one is used on", &error);
+                    paths.extend(self.network.path(real).map(|path| (real, path)));
+                }
             }
         }
         self.network.set_paths(paths);
@@ -76,6 +79,8 @@ impl Engine {
                 info!(interface = %name, ifindex, "interface is back");
                 self.attached
                     .insert(name.to_owned(), attached(ifindex, mode));
+                // Its mode is told by the link, once more.
+                self.topology_changed = true;
             }
             Err(error) => Self::failed("interface is back, and not served", &error),
         }

@@ -1,6 +1,6 @@
 //! From site file, health and next hops to what the data plane is to do: pure.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use lb_ebpf::NextHop;
 use lb_ebpf::abi::{Be16, Endpoint, method};
@@ -8,6 +8,7 @@ use lb_ebpf::abi::{Be16, Endpoint, method};
 use super::targets::Targets;
 use crate::config::{Method, Service, Site};
 use crate::datapath::Clock;
+use crate::network::Network;
 use crate::tables::{RealWish, ServiceWish, Standing};
 use health::Verdict;
 
@@ -24,7 +25,7 @@ pub(crate) fn key(service: &Service) -> Endpoint {
 pub(super) fn services(
     site: &Site,
     targets: &Targets,
-    mut next_hop: impl FnMut(std::net::IpAddr) -> Option<NextHop>,
+    network: &mut Network,
     clock: &Clock,
 ) -> Vec<ServiceWish> {
     let mut wishes = Vec::with_capacity(site.services.len());
@@ -37,7 +38,7 @@ pub(super) fn services(
                 port: real.port,
                 weight: real.weight.0,
                 standing: standing(targets, service, real.endpoint()),
-                next_hop: next_hop(real.address),
+                next_hop: next_hop(network, service.method, real.address),
             })
             .collect();
         wishes.push(ServiceWish {
@@ -51,6 +52,15 @@ pub(super) fn services(
         });
     }
     wishes
+}
+
+/// Where packets to a real server go next. In direct routing they keep the VIP as their
+/// destination: a router would send them straight back, so behind one there is no way.
+fn next_hop(network: &mut Network, method: Method, real: IpAddr) -> Option<NextHop> {
+    match method {
+        Method::Dr if !network.is_on_link(real) => None,
+        Method::Dr | Method::Nat => network.next_hop(real),
+    }
 }
 
 /// What health allows: without a check a real server is always up; one without a verdict gets

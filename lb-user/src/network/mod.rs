@@ -80,14 +80,33 @@ impl Network {
             .map(|(ifindex, link)| (*ifindex, link))
     }
 
-    /// A neighbour was resolved.
-    pub fn resolved(&mut self, ifindex: u32, address: IpAddr, mac: Mac) {
-        self.neighbours.insert((ifindex, address), mac);
+    /// A neighbour was resolved; whether that matters to a path.
+    pub fn resolved(&mut self, ifindex: u32, address: IpAddr, mac: Mac) -> bool {
+        let before = self.neighbours.insert((ifindex, address), mac);
+        before != Some(mac)
+            && self.hops().any(|hop| {
+                hop == Path {
+                    ifindex,
+                    via: address,
+                }
+            })
     }
 
     /// A neighbour's address is no longer known.
     pub fn unresolved(&mut self, ifindex: u32, address: IpAddr) {
         self.neighbours.remove(&(ifindex, address));
+    }
+
+    /// The path to a destination that was asked for.
+    pub fn path(&self, destination: IpAddr) -> Option<Path> {
+        self.paths.get(&destination).copied()
+    }
+
+    /// Whether a destination is reached without a router; so it is while no path is known.
+    pub fn is_on_link(&self, destination: IpAddr) -> bool {
+        self.paths
+            .get(&destination)
+            .is_none_or(|path| path.via == destination)
     }
 
     /// Replaces the paths to all destinations that matter; what is known of others is forgotten.

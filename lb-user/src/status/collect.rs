@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use lb_ebpf::abi::{REAL_UP, Real, Traffic};
 
 use super::view::{InterfaceStatus, RealStatus, ServiceStatus, SiteStatus, Status, TrafficStatus};
-use crate::config::{RealServer, Service};
+use crate::config::{Method, RealServer, Service};
 use crate::datapath::Counters;
 use crate::engine::{Engine, key};
 use crate::network::Xdp;
@@ -120,7 +120,13 @@ fn real(
 ) -> RealStatus {
     let target = engine.targets.get(&service.name, declared.endpoint());
     let programmed = id.and_then(|id| engine.loaded.reals.get(&id));
-    let resolved = programmed.filter(|real| real.ifindex != 0);
+    let next_hop = match programmed.filter(|real| real.ifindex != 0) {
+        _ if service.method == Method::Dr && !engine.network.is_on_link(declared.address) => {
+            "behind a router, where dr does not reach".to_owned()
+        }
+        Some(real) => real.next_hop.to_string(),
+        None => "unresolved".to_owned(),
+    };
     RealStatus {
         address: declared.address,
         port: declared.port,
@@ -132,8 +138,7 @@ fn real(
         health_reason: target
             .and_then(|target| target.last())
             .map(|last| last.to_string()),
-        next_hop: resolved
-            .map_or_else(|| "unresolved".to_owned(), |real| real.next_hop.to_string()),
+        next_hop,
         share: id
             .filter(|_| programmed.is_some_and(|real| real.flags & REAL_UP != 0))
             .and_then(|id| shares.get(&id).copied())

@@ -77,7 +77,8 @@ fn service_row(service: &ServiceStatus) -> [String; 8] {
 fn real_row(real: &RealStatus) -> [String; 8] {
     let health = match &real.health_reason {
         Some(reason) if real.health != "up" => format!("{}: {reason}", real.health),
-        _ if real.next_hop == "unresolved" => format!("{}, no next hop", real.health),
+        // An Ethernet address is nothing to tell; why there is none, is.
+        _ if !real.next_hop.contains(':') => format!("{}, {}", real.health, real.next_hop),
         _ => real.health.clone(),
     };
     [

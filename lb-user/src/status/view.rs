@@ -91,7 +91,7 @@ pub struct RealStatus {
     pub health_since: Option<String>,
     /// The latest probe's result; null when unchecked or not probed yet.
     pub health_reason: Option<String>,
-    /// Ethernet address its packets go to, or `unresolved`.
+    /// Ethernet address its packets go to, or why there is none: `unresolved`, `behind a router …`.
     pub next_hop: String,
     /// Its part of new flows, 0 to 1.
     pub share: f64,

@@ -74,14 +74,43 @@ impl RealWish {
     }
 }
 
+/// What [`build`] came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Built {
+    /// The tables.
+    pub tables: Tables,
+    /// Services that are left as they were for want of room: rings are written beside the ones in
+    /// use. Once these tables are in force there is more room; build again.
+    pub deferred: usize,
+}
+
+/// Rings that were filled before, so that a wish that differs in one service costs one ring.
+#[derive(Clone, Debug, Default)]
+pub struct Memo(BTreeMap<Endpoint, Filled>);
+
+/// A ring, and what it was made of.
+#[derive(Clone, Debug)]
+struct Filled {
+    candidates: Vec<Candidate>,
+    members: Vec<u32>,
+    ring: Arc<[Slot]>,
+}
+
 /// The tables for `wish`, keeping what `previous` has that stays.
 ///
 /// # Errors
-/// A table is full; `previous` stays what it is.
-pub fn build(wish: &Wish, previous: &Tables) -> Result<Tables, Full> {
+/// A table is full, and not even a part of the wish can be had; `previous` stays what it is.
+pub fn build(wish: &Wish, previous: &Tables, memo: &mut Memo) -> Result<Built, Full> {
+    memo.0.retain(|key, _| previous.services.contains_key(key));
     let mut building = Building::new(previous);
+    let mut full = None;
+    let mut deferred = 0;
     for service in &wish.services {
-        building.service(service)?;
+        if let Err(error) = building.service(service, memo) {
+            building.keep(service);
+            full = Some(error);
+            deferred += 1;
+        }
     }
     let mut tables = building.tables;
     let nat = wish
@@ -102,7 +131,43 @@ pub fn build(wish: &Wish, previous: &Tables) -> Result<Tables, Full> {
             )
         })
         .collect();
-    Ok(tables)
+    match full {
+        Some(full) if tables == *previous => Err(full),
+        _ => Ok(Built { tables, deferred }),
+    }
+}
+
+impl Memo {
+    /// The ring of a service: the old one where nothing has changed, else filled anew with the
+    /// memory of the old one.
+    fn ring(
+        &mut self,
+        key: Endpoint,
+        old: &Arc<[Slot]>,
+        size: u32,
+        candidates: &[Candidate],
+        members: &[u32],
+        known: impl Fn(u16) -> bool,
+    ) -> Arc<[Slot]> {
+        let same = self.0.get(&key).is_some_and(|filled| {
+            Arc::ptr_eq(&filled.ring, old)
+                && filled.ring.len() == size as usize
+                && filled.candidates == candidates
+                && filled.members == members
+        });
+        if same {
+            return Arc::clone(old);
+        }
+        let ring = ring::carry(old, &ring::fill(candidates, size), known);
+        let ring = if ring == *old { Arc::clone(old) } else { ring };
+        let filled = Filled {
+            candidates: candidates.to_vec(),
+            members: members.to_vec(),
+            ring: Arc::clone(&ring),
+        };
+        self.0.insert(key, filled);
+        ring
+    }
 }
 
 /// A [`Tables`] in the making.
@@ -135,7 +200,7 @@ impl<'a> Building<'a> {
         }
     }
 
-    fn service(&mut self, wish: &ServiceWish) -> Result<(), Full> {
+    fn service(&mut self, wish: &ServiceWish, memo: &mut Memo) -> Result<(), Full> {
         let before = self.previous.services.get(&wish.key);
         let id = match before {
             Some(before) => before.id,
@@ -160,10 +225,10 @@ impl<'a> Building<'a> {
                 .get(at)
                 .is_some_and(|id| *id != NO_REAL && old_members.get(at) == Some(id))
         };
-        let slots = ring::carry(&old_ring, &ring::fill(&candidates, size), known);
+        let slots = memo.ring(wish.key, &old_ring, size, &candidates, &members, known);
         let service = Service {
             id,
-            ring: self.place_ring(before, &old_ring, slots)?,
+            ring: self.place_ring(before, old_ring, slots)?,
             ring_len: size,
             members_len: u16::try_from(members.len()).unwrap_or(Slot::MEMBERS_MAX),
             members: self.place_members(before, members)?,
@@ -176,6 +241,35 @@ impl<'a> Building<'a> {
             self.nat_replies(wish, id, &ids);
         }
         Ok(())
+    }
+
+    /// Leaves a service as it was, and what it points to; one that was not there stays away.
+    fn keep(&mut self, wish: &ServiceWish) {
+        let Some(before) = self.previous.services.get(&wish.key) else {
+            return;
+        };
+        self.tables.services.insert(wish.key, *before);
+        let (rings, members) = (&self.previous.rings, &self.previous.members);
+        self.tables.rings.extend(
+            rings
+                .get_key_value(&before.ring)
+                .map(|(at, r)| (*at, r.clone())),
+        );
+        self.tables.members.extend(
+            members
+                .get_key_value(&before.members)
+                .map(|(at, ids)| (*at, ids.clone())),
+        );
+        for (id, real) in &self.previous.reals {
+            if real.service == before.id {
+                self.tables.reals.entry(*id).or_insert(*real);
+            }
+        }
+        for (from, reply) in &self.previous.nat_replies {
+            if reply.service == before.id {
+                self.tables.nat_replies.entry(*from).or_insert(*reply);
+            }
+        }
     }
 
     /// Writes the real servers of a service; their ids in the order of the wish.
@@ -233,12 +327,12 @@ impl<'a> Building<'a> {
     fn place_ring(
         &mut self,
         before: Option<&Service>,
-        old: &[Slot],
+        old: Arc<[Slot]>,
         slots: Arc<[Slot]>,
     ) -> Result<u32, Full> {
         let len = u32::try_from(slots.len()).unwrap_or(u32::MAX);
         let at = match before {
-            Some(before) if *old == *slots => before.ring,
+            Some(before) if old == slots => before.ring,
             _ => self.rings.take(len).ok_or(Full::RingSlots(len))?,
         };
         self.tables.rings.insert(at, slots);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lb_ebpf::abi::{Endpoint, Flow, FlowKey, RING_SLOTS_MAX, Service, Slot};
 use lb_ebpf::select::{flow_hash, slot_of};
 
-use super::stretch::{Full, Room};
+use super::stretch::Room;
 use super::{Tables, ring};
 
 /// Since when each slot is unsettled. Bounded by the number of slots.
@@ -131,11 +131,9 @@ impl Due {
         self.0.retain(|_, slots| !slots.is_empty());
     }
 
-    /// The tables with these slots settled.
-    ///
-    /// # Errors
-    /// No room for the new rings.
-    pub fn settle(&self, previous: &Tables) -> Result<Tables, Full> {
+    /// The tables with these slots settled; those for whose new ring there is no room just now stay
+    /// as they are until the next time.
+    pub fn settle(&self, previous: &Tables) -> Tables {
         let mut tables = previous.clone();
         let mut room = Room::new(&previous.rings, RING_SLOTS_MAX);
         for (key, slots) in &self.0 {
@@ -145,12 +143,14 @@ impl Due {
             let is_due = |at: usize| u32::try_from(at).is_ok_and(|at| slots.contains(&at));
             let settled = ring::settle(&previous.ring_of(service), is_due);
             let len = service.ring_len;
-            let at = room.take(len).ok_or(Full::RingSlots(len))?;
+            let Some(at) = room.take(len) else {
+                continue;
+            };
             tables.rings.remove(&service.ring);
             tables.rings.insert(at, settled);
             service.ring = at;
         }
-        Ok(tables)
+        tables
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
 
     use super::*;
     use crate::tables::build::build;
-    use crate::tables::{RealWish, ServiceWish, Standing, Wish};
+    use crate::tables::{Memo, RealWish, ServiceWish, Standing, Wish};
 
     const TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -210,10 +210,16 @@ mod tests {
         Instant::now()
     }
 
+    fn built(up: [bool; 2], previous: &Tables) -> Tables {
+        build(&wish(up), previous, &mut Memo::default())
+            .unwrap()
+            .tables
+    }
+
     /// One server went away: its slots are unsettled.
     fn after_a_loss() -> Tables {
-        let both = build(&wish([true, true]), &Tables::default()).unwrap();
-        build(&wish([true, false]), &both).unwrap()
+        let both = built([true, true], &Tables::default());
+        built([true, false], &both)
     }
 
     #[test]
@@ -227,10 +233,7 @@ mod tests {
                 .due(start + TIMEOUT - Duration::from_secs(1), |_| TIMEOUT)
                 .is_empty()
         );
-        let settled = settling
-            .due(start + TIMEOUT, |_| TIMEOUT)
-            .settle(&tables)
-            .unwrap();
+        let settled = settling.due(start + TIMEOUT, |_| TIMEOUT).settle(&tables);
         let service = settled.services[&key()];
         assert!(
             settled
@@ -248,7 +251,7 @@ mod tests {
         let (tables, start) = (after_a_loss(), start());
         let mut settling = Settling::default();
         settling.note(&tables, start);
-        let again = build(&wish([true, true]), &tables).unwrap();
+        let again = built([true, true], &tables);
         settling.note(&again, start + TIMEOUT / 2);
         assert!(!settling.due(start + TIMEOUT, |_| TIMEOUT).is_empty());
     }

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use anyhow::{Context as _, Result, ensure};
 use lb_ebpf::abi::{Addr, Endpoint, Flow, FlowKey, Reason, Traffic};
 use lb_user::datapath::Counters;
-use lb_user::tables::{MapOp, Tables, Wish, build::build, diff};
+use lb_user::tables::{MapOp, Memo, Tables, Wish, build::build, diff};
 
 /// Something that runs `steer` over maps: the host's or the kernel's.
 pub(super) trait Plane {
@@ -91,7 +91,7 @@ impl Stage {
 
     /// Changes the site as the daemon does.
     pub(super) fn load(&mut self, wish: &Wish) -> Result<()> {
-        self.replace(build(wish, &self.tables)?)
+        self.replace(build(wish, &self.tables, &mut Memo::default())?.tables)
     }
 
     /// Makes the maps hold `wanted`, map by map.

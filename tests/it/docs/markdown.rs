@@ -51,7 +51,9 @@ impl Document {
 
     /// The directory that its links start from.
     pub(super) fn dir(&self) -> &Path {
-        Path::new(&self.path).parent().unwrap_or(Path::new(""))
+        Path::new(&self.path)
+            .parent()
+            .unwrap_or_else(|| Path::new(""))
     }
 
     /// The fenced blocks, in order.

@@ -16,7 +16,7 @@ use lb_ebpf::abi::{Be16, Endpoint, Interface, Mac, Reason, method, name};
 use lb_ebpf::wire::{tcp::Tcp, udp::Udp};
 use lb_user::datapath::Maps;
 use lb_user::tables::build::build;
-use lb_user::tables::{RealWish, ServiceWish, Standing, Tables, Wish, diff};
+use lb_user::tables::{Memo, RealWish, ServiceWish, Standing, Tables, Wish, diff};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{Report, rows};
@@ -138,7 +138,7 @@ impl Bench {
         let mut maps = Maps::take(&mut lb)?;
         let mut loaded = Tables::default();
         for wish in [wish(&[]), wish(&[CHANGED])] {
-            let wanted = build(&wish, &loaded)?;
+            let wanted = build(&wish, &loaded, &mut Memo::default())?.tables;
             for op in diff(&loaded, &wanted) {
                 maps.apply(&op)?;
             }

@@ -294,7 +294,7 @@ pub(super) fn a_slot_that_settled(stage: &mut Stage) -> Result<()> {
     settling.note(stage.tables(), start);
     let settled = settling
         .due(start + timeout, |_| timeout)
-        .settle(stage.tables())?;
+        .settle(stage.tables());
     stage.replace(settled)?;
     reaches(stage, PORT, ACK, B)?;
     is_recorded(stage, PORT, Some(A))
