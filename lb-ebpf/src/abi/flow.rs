@@ -45,13 +45,18 @@ pub struct Flow {
 
 impl Flow {
     /// Whether its last packet is longer ago than `timeout` ticks.
+    ///
+    /// Clocks differ: a packet that another CPU, or the kernel after the daemon asked for the time,
+    /// has just seen may be dated a little after `now`. That is not the distant past.
     #[inline(always)]
     pub const fn is_expired(&self, now: u32, timeout: u32) -> bool {
-        // A wrapped difference: right for up to 2^31 ticks, 24 days at 1000 a second. Entries that
-        // silent are forgotten by the daemon long before.
-        now.wrapping_sub(self.seen) > timeout
+        // Wrapped differences: right for up to 2^31 ticks, 24 days at 1000 a second.
+        now.wrapping_add(SKEW).wrapping_sub(self.seen) > timeout.saturating_add(SKEW)
     }
 }
+
+/// Ticks that two clocks may differ by: 17 minutes at 1000 a second.
+const SKEW: u32 = 1 << 20;
 
 /// A next hop the kernel has no Ethernet address for: the daemon has it resolved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -77,5 +82,16 @@ mod tests {
         assert!(!flow.is_expired(u32::MAX - 9, 100));
         assert!(!flow.is_expired(90, 100));
         assert!(flow.is_expired(91, 100));
+    }
+
+    #[test]
+    fn a_flow_that_was_seen_after_now_is_alive() {
+        let flow = Flow {
+            seen: 1003,
+            member: 0,
+            _pad: 0,
+        };
+        assert!(!flow.is_expired(1000, 100));
+        assert!(!Flow { seen: 2, ..flow }.is_expired(u32::MAX, 100));
     }
 }

@@ -9,7 +9,7 @@
 //! - Up, `fall` failed probes in a row make it down; a passed one starts the count anew.
 //! - Down, `rise` passed probes in a row make it up; a failed one starts the count anew.
 //! - At most one probe is in flight. The driver owes a result within the spec's timeout; if none has
-//!   come a [`GRACE`] after that, the probe counts as failed ([`Failure::Lost`]) and the schedule
+//!   come a [`GRACE`] after that, the probe is given up ([`Failure::Lost`]), says nothing, and the schedule
 //!   goes on, so a dead task cannot wedge a target.
 //!
 //! Not here: probing itself, and what a verdict does to traffic.
@@ -197,6 +197,9 @@ impl Monitor {
             probe_at: next_at.max(now),
         };
         self.last = Some(outcome);
+        if !outcome.is_evidence() {
+            return Vec::new();
+        }
         let from = self.verdict();
         self.state = self.state.after(outcome, &self.spec);
         let to = self.verdict();

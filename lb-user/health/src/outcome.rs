@@ -25,6 +25,15 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Whether it says anything about the target. A probe that this host could not make, or whose
+    /// end was never heard of, says nothing: a shortage here must not take healthy targets down.
+    #[must_use]
+    pub fn is_evidence(self) -> bool {
+        !matches!(self, Self::Failed(Failure::Local | Failure::Lost))
+    }
+}
+
 impl From<Result<(), Failure>> for Outcome {
     fn from(result: Result<(), Failure>) -> Self {
         match result {

@@ -20,11 +20,11 @@ pub struct Clock {
 
 /// What CONFIG_HZ can be.
 const HZ: [u32; 4] = [100, 250, 300, 1000];
-/// Between the two looks at the clocks: 5 ticks at 100 a second.
-const APART_NANOS: u64 = 50_000_000;
+/// Between the two looks at the clocks: 12 ticks at 100 a second, and 6 between 250 and 300.
+const APART_NANOS: u64 = 120_000_000;
 
 impl Clock {
-    /// Watches the two clocks run for 50 ms.
+    /// Watches the two clocks run for 120 ms.
     pub(super) fn measure(ebpf: &mut Ebpf) -> Result<Self, Error> {
         let program = ebpf
             .program_mut(name::PROGRAM_CLOCK)

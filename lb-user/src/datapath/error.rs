@@ -58,8 +58,9 @@ pub enum Error {
     /// Another program is attached.
     #[error(
         "{interface}: another XDP program is attached there; \
-         find it with `ip link show {interface}` and remove it with `ip link set {interface} xdp off`, \
-         or serve another interface"
+         find it with `ip link show {interface}`; remove it with `ip link set {interface} xdp off`, or \
+         with what attached it (a link: `bpftool link detach id N`; another Viaduct: \
+         `viaduct-lb detach --pin-dir DIR`)"
     )]
     Busy {
         /// The interface.

@@ -50,7 +50,20 @@ pub struct Datapath {
     ebpf: Ebpf,
     maps: Maps,
     pins: PathBuf,
+    /// The pins are this daemon's own making, and it has not started yet.
+    is_trial: bool,
     _lock: Flock<File>,
+}
+
+impl Drop for Datapath {
+    /// A first start that came to nothing leaves nothing.
+    fn drop(&mut self) {
+        if self.is_trial {
+            if let Err(error) = remove(&self.pins) {
+                tracing::warn!(%error, "pins of a failed start are left");
+            }
+        }
+    }
 }
 
 impl Datapath {
@@ -71,6 +84,7 @@ impl Datapath {
                 ebpf,
                 maps,
                 pins: pins.to_owned(),
+                is_trial: is_new,
                 _lock: lock,
             }),
             Err(error) if is_new => remove(pins).and(Err(error)),
@@ -91,12 +105,9 @@ impl Datapath {
         Ok((ebpf, maps))
     }
 
-    /// Removes everything again: for a first start that came to nothing.
-    ///
-    /// # Errors
-    /// A pin can't be removed.
-    pub fn undo(self) -> Result<(), Error> {
-        remove(&self.pins).map(drop)
+    /// The start has succeeded: from now on the pins outlive this process.
+    pub fn keep(&mut self) {
+        self.is_trial = false;
     }
 
     /// What the maps hold: after a restart, what the last daemon left.
@@ -126,8 +137,7 @@ impl Datapath {
     /// # Errors
     /// Another program holds the interface, or neither mode works.
     pub fn attach(&mut self, interface: &str, ifindex: u32) -> Result<Mode, Error> {
-        let link = self.link(interface);
-        attach::attach(program(&mut self.ebpf)?, &link, interface, ifindex)
+        attach::attach(program(&mut self.ebpf)?, &self.pins, interface, ifindex)
     }
 
     /// Names of the interfaces that a link is pinned for.
@@ -156,25 +166,29 @@ impl Datapath {
     }
 
     fn link(&self, interface: &str) -> PathBuf {
-        self.pins
-            .join(format!("{}{interface}", attach::LINK_PREFIX))
+        attach::pin(&self.pins, interface)
     }
 }
 
 /// Removes the data plane: detaches every interface and deletes maps and directory. What was
-/// removed is told, by file name; nothing when there was nothing.
+/// removed is told, by file name; nothing when there was nothing. Pins of others stay.
 ///
 /// # Errors
-/// A daemon is running on it, or a pin can't be removed.
+/// The directory is no place for pins, a daemon is running on it, or a pin can't be removed.
 pub fn detach(pins: &Path) -> Result<Vec<String>, Error> {
     if !pins.exists() {
         return Ok(Vec::new());
+    }
+    if !on_bpffs(pins) {
+        return Err(Error::NotBpffs {
+            path: pins.to_owned(),
+        });
     }
     let _lock = lock(pins)?;
     remove(pins)
 }
 
-/// Removes all pins and their directory; what was removed, by file name.
+/// Removes our pins, and their directory if it is empty then; what was removed, by file name.
 fn remove(pins: &Path) -> Result<Vec<String>, Error> {
     let failed = |source| Error::Pin {
         path: pins.to_owned(),
@@ -185,6 +199,7 @@ fn remove(pins: &Path) -> Result<Vec<String>, Error> {
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()
         .map_err(failed)?;
+    entries.retain(|path| is_ours(path));
     // Links first: from then on no packet is touched.
     entries.sort_by_key(|path| !is_link(path));
     let mut removed = Vec::new();
@@ -198,8 +213,16 @@ fn remove(pins: &Path) -> Result<Vec<String>, Error> {
                 .map(|name| name.to_string_lossy().into_owned()),
         );
     }
-    std::fs::remove_dir(pins).map_err(failed)?;
-    Ok(removed)
+    match std::fs::remove_dir(pins) {
+        Err(source) if source.kind() != io::ErrorKind::DirectoryNotEmpty => Err(failed(source)),
+        Err(_) | Ok(()) => Ok(removed),
+    }
+}
+
+/// Whether a file in the pin directory is one of our maps or links.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    is_link(path) || name.is_some_and(|name| MAPS.contains(&&*name))
 }
 
 fn is_link(path: &Path) -> bool {

@@ -38,10 +38,11 @@ fn read(mut buffer: RingBuf<MapData>, events: &mpsc::Sender<Unresolved>) {
             }
         }
         let mut burst = Vec::new();
-        while let Some(item) = buffer.next() {
+        for _ in 0..2 * BURST_MAX {
+            let Some(item) = buffer.next() else { break };
             match Unresolved::read_from_bytes(&item) {
                 Ok(event) if burst.len() < BURST_MAX && !burst.contains(&event) => {
-                    burst.push(event)
+                    burst.push(event);
                 }
                 Ok(_) | Err(_) => {}
             }

@@ -17,7 +17,9 @@ mod watch;
 mod wish;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use daemon::http::Response;
@@ -25,14 +27,14 @@ use daemon::notify;
 use daemon::signals::{Signal, Signals};
 use health::Outcome;
 use lb_ebpf::abi::Unresolved;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::{info, warn};
 
 use crate::config::Checked;
 use crate::control::Listening;
 use crate::datapath::{Clock, Datapath};
+use crate::network::Network;
 use crate::network::netlink::{self, Netlink};
-use crate::network::{Network, Path};
 use crate::tables::settle::Settling;
 use crate::tables::{Memo, Tables};
 use crate::time;
@@ -54,8 +56,8 @@ pub enum Event {
         /// How.
         outcome: Outcome,
     },
-    /// The kernel's links, routes or neighbours changed.
-    Network(netlink::Event),
+    /// A neighbour was resolved, or is gone.
+    Neighbour(netlink::Neighbour),
     /// A packet missed a next hop.
     Unresolved(Unresolved),
     /// Someone asks over HTTP.
@@ -75,6 +77,8 @@ const BATCH: usize = 256;
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 /// Missing next hops are asked for this often.
 const SOLICIT: Duration = Duration::from_secs(1);
+/// The network's state is asked for at most this often, however much changes.
+const REFRESH: Duration = Duration::from_millis(250);
 /// Readiness is told after the first verdicts, or after this time.
 const READY_MAX: Duration = Duration::from_secs(3);
 
@@ -124,8 +128,14 @@ pub struct Engine {
     started: Instant,
     events: mpsc::Sender<Event>,
     dirty: bool,
-    topology_changed: bool,
-    solicited: BTreeMap<Path, Instant>,
+    changes: netlink::Changes,
+    refreshed: Instant,
+    refresh_at: Option<Instant>,
+    retry_at: Option<Instant>,
+    /// Why the maps are not as they should be, when they are not.
+    pub(crate) problem: Option<String>,
+    probes: Arc<Semaphore>,
+    solicited: BTreeMap<IpAddr, Instant>,
     next_solicit: Instant,
     next_housekeeping: Instant,
     decided: bool,
@@ -135,22 +145,33 @@ pub struct Engine {
 impl Engine {
     /// Runs until told to stop. The data plane goes on afterwards.
     pub async fn run(mut self, mut inbox: mpsc::Receiver<Event>, mut signals: Signals) {
+        let mut reload = false;
         loop {
-            self.step().await;
+            if stopped(&mut signals, &mut reload, self.step()).await {
+                break;
+            }
+            if std::mem::take(&mut reload) {
+                if stopped(&mut signals, &mut reload, self.reload()).await {
+                    break;
+                }
+                continue;
+            }
             tokio::select! {
                 biased;
                 signal = signals.recv() => match signal {
                     Signal::Stop => break,
-                    Signal::Reload => self.reload().await,
+                    Signal::Reload => reload = true,
                 },
-                Some(event) = inbox.recv() => {
-                    self.event(event).await;
-                    for _ in 1..BATCH {
-                        let Ok(event) = inbox.try_recv() else { break };
-                        self.event(event).await;
-                    }
-                }
+                Some(event) = inbox.recv() => self.event(event).await,
+                () = self.changes.noted() => {}
                 () = tokio::time::sleep_until(self.deadline().into()) => {}
+            }
+            // Results that are in are looked at before any probe is given up; those that are
+            // about to come get their chance.
+            tokio::task::yield_now().await;
+            for _ in 0..BATCH {
+                let Ok(event) = inbox.try_recv() else { break };
+                self.event(event).await;
             }
         }
         notify::stopping();
@@ -160,9 +181,20 @@ impl Engine {
     /// Does what is due.
     async fn step(&mut self) {
         let now = time::now();
-        if self.topology_changed {
-            self.topology_changed = false;
-            self.refresh().await;
+        if self.changes.take() && self.refresh_at.is_none() {
+            self.refresh_at = Some(now.max(self.refreshed + REFRESH));
+        }
+        if self.refresh_at.is_some_and(|at| now >= at) {
+            self.refresh_at = None;
+            self.refreshed = now;
+            if let Err(error) = self.refresh().await {
+                Self::failed("the network's state is not known; asking again", &error);
+                self.refresh_at = Some(now + SOLICIT);
+            }
+        }
+        if self.retry_at.is_some_and(|at| now >= at) {
+            self.retry_at = None;
+            self.dirty = true;
         }
         self.probe(now);
         if now >= self.next_solicit {
@@ -191,6 +223,9 @@ impl Engine {
         if !self.decided {
             deadline = deadline.min(self.first_verdicts_by());
         }
+        for at in [self.refresh_at, self.retry_at].into_iter().flatten() {
+            deadline = deadline.min(at);
+        }
         deadline
     }
 
@@ -206,20 +241,15 @@ impl Engine {
                     .result(&id, round, outcome, time::now(), time::wall());
                 change.into_iter().for_each(|change| self.changed(&change));
             }
-            Event::Network(netlink::Event::Neighbour {
+            Event::Neighbour(netlink::Neighbour {
                 ifindex,
                 address,
                 mac,
-            }) => {
-                match mac {
-                    Some(mac) => self.dirty |= self.network.resolved(ifindex, address, mac),
-                    // Its last address is used on.
-                    None => self.network.unresolved(ifindex, address),
-                }
-            }
-            Event::Network(netlink::Event::Topology | netlink::Event::Overrun) => {
-                self.topology_changed = true;
-            }
+            }) => match mac {
+                Some(mac) => self.dirty |= self.network.resolved(ifindex, address, mac),
+                // Its last address is used on.
+                None => self.network.unresolved(ifindex, address),
+            },
             Event::Unresolved(event) => self.resolve_client(event).await,
             Event::Query { path, answer } => {
                 let response = crate::status::answer(self, &path);
@@ -243,8 +273,10 @@ impl Engine {
             timeout,
         } in probes
         {
-            let events = self.events.clone();
+            let (events, room) = (self.events.clone(), Arc::clone(&self.probes));
             tokio::spawn(async move {
+                // Never closed, so never an error.
+                let _permit = room.acquire().await;
                 let outcome = health::probe::run(address, &kind, timeout).await.into();
                 // Without an engine nobody wants the result.
                 drop(events.send(Event::Probed { id, round, outcome }).await);
@@ -283,5 +315,21 @@ impl Engine {
     /// Logs a failure of the edge; the next event tries again.
     fn failed(what: &str, error: &dyn std::fmt::Display) {
         warn!(%error, "{what}");
+    }
+}
+
+/// Does some work unless told to stop meanwhile; whether it was. A reload that is asked for
+/// meanwhile is noted.
+async fn stopped(signals: &mut Signals, reload: &mut bool, work: impl Future<Output = ()>) -> bool {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            signal = signals.recv() => match signal {
+                Signal::Stop => return true,
+                Signal::Reload => *reload = true,
+            },
+            () = &mut work => return false,
+        }
     }
 }

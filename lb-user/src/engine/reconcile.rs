@@ -3,21 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use lb_ebpf::abi::{FlowKey, Interface};
+use lb_ebpf::abi::{Endpoint, FLOWS_MAX, FlowKey, Interface};
 use tracing::{debug, error, info};
 
 use super::{Engine, wish};
-use crate::datapath;
 use crate::tables::build::build;
 use crate::tables::{Built, Full, MapOp, Tables, Wish, diff};
+use crate::{datapath, time};
 
 impl Engine {
-    /// Brings the maps up to date. What fails is logged and tried again.
+    /// Brings the maps up to date. What fails is tried again in a second, and told once.
     pub(super) fn reconcile(&mut self, now: Instant) {
         self.dirty = false;
-        if let Err(error) = self.put(now) {
-            self.dirty = true;
-            error!(%error, "the data plane is not up to date; trying again");
+        let problem = self.put(now).err().map(|error| error.to_string());
+        if problem.is_some() {
+            self.retry_at = Some(now + super::SOLICIT);
+        }
+        if problem != self.problem {
+            match &problem {
+                Some(error) => error!(%error, "the data plane is not up to date; trying again"),
+                None => info!("the data plane is up to date again"),
+            }
+            self.problem = problem;
         }
     }
 
@@ -77,7 +84,7 @@ impl Engine {
     }
 
     /// Removes the flows of services that are gone: their ids will be given to others.
-    fn forget_flows(&mut self) {
+    pub(super) fn forget_flows(&mut self) {
         let ids: BTreeSet<u32> = self
             .loaded
             .services
@@ -87,6 +94,7 @@ impl Engine {
         let maps = self.datapath.maps();
         let gone: Vec<FlowKey> = maps
             .flows()
+            .take(WALK_MAX)
             .map(|(key, _)| key)
             .filter(|key| !ids.contains(&key.service))
             .collect();
@@ -98,29 +106,43 @@ impl Engine {
     }
 
     /// Settles the slots whose former flows are gone.
-    pub(super) fn settle(&mut self, now: Instant) -> Result<(), ReconcileError> {
-        let timeouts: BTreeMap<_, Duration> = self
-            .site
-            .checked
-            .site
-            .services
+    pub(super) fn settle(&mut self) -> Result<(), ReconcileError> {
+        let services = &self.site.checked.site.services;
+        let timeouts: BTreeMap<_, Duration> = services
             .iter()
             .map(|service| (wish::key(service), service.timeout))
             .collect();
-        let mut due = self.settling.due(now, |key| {
-            timeouts.get(key).copied().unwrap_or(Duration::MAX)
-        });
+        let now = time::now();
+        let timeout = |key: &Endpoint| timeouts.get(key).copied().unwrap_or(Duration::MAX);
+        let mut due = self.settling.due(now, timeout);
         if due.is_empty() {
             return Ok(());
         }
         let tick = self.tick(now);
-        due.hold(&self.loaded, self.datapath.maps().flows(), tick);
+        // The kernel starts over when the entry that a walk stands at is replaced: one that takes
+        // too long has not seen all, and settles nothing.
+        let mut seen = 0;
+        let flows = self
+            .datapath
+            .maps()
+            .flows()
+            .inspect(|_| seen += 1)
+            .take(WALK_MAX);
+        due.hold(&self.loaded, flows, tick);
+        if seen >= WALK_MAX || due.is_empty() {
+            return Ok(());
+        }
         let settled = due.settle(&self.loaded);
-        self.apply(&settled, now)?;
-        info!("rings settled: their former flows are gone");
+        if settled != self.loaded {
+            self.apply(&settled, now)?;
+            info!("rings settled: their former flows are gone");
+        }
         Ok(())
     }
 }
+
+/// Entries a walk over the flows looks at, at most.
+const WALK_MAX: usize = 2 * FLOWS_MAX as usize;
 
 /// Why the maps are not as they should be.
 #[derive(Debug, thiserror::Error)]

@@ -1,13 +1,14 @@
 //! Taking a site file: at the start, and again on SIGHUP. A file is in force whole or not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use daemon::notify;
 use lb_ebpf::NextHop;
 use lb_ebpf::abi::REAL_UP;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::{error, info, warn};
 
 use super::reconcile::ReconcileError;
@@ -120,14 +121,13 @@ fn warn_of(checked: &Checked, facts: &Facts) {
     }
 }
 
+/// Interfaces by name, with their indices.
+type Interfaces = BTreeMap<String, u32>;
+
 /// The interfaces that the site file wants served on this host, by name.
-fn interfaces(
-    site: &Site,
-    host: &str,
-    network: &Network,
-) -> Result<BTreeMap<String, u32>, StartError> {
+fn interfaces(site: &Site, host: &str, network: &Network) -> Result<Interfaces, StartError> {
     let director = site.hosts.get(host).and_then(|host| host.director.as_ref());
-    let mut found: BTreeMap<String, u32> = BTreeMap::new();
+    let mut found = Interfaces::new();
     for name in director
         .into_iter()
         .flat_map(|director| &director.interfaces)
@@ -163,12 +163,11 @@ fn interfaces(
 pub async fn start(options: &cli::Run, events: mpsc::Sender<Event>) -> Result<Engine, StartError> {
     let facts = Facts::gather();
     let (checked, host) = read(&options.config, options.host.as_deref(), &facts)?;
-    let netlink = netlink_events(&events)?;
+    let (netlink, changes) = netlink_events(&events)?;
     let mut network = Network::default();
     network.links = netlink.links().await?;
     let wanted = interfaces(&checked.site, &host, &network)?;
     let mut datapath = Datapath::open(&options.pin_dir)?;
-    let took_over = !datapath.attached()?.is_empty();
     let clock = datapath.clock()?;
     let started = time::now();
     let loaded = datapath.tables()?;
@@ -198,7 +197,12 @@ pub async fn start(options: &cli::Run, events: mpsc::Sender<Event>) -> Result<En
         started,
         events,
         dirty: true,
-        topology_changed: false,
+        changes,
+        refreshed: started,
+        refresh_at: None,
+        retry_at: None,
+        problem: None,
+        probes: probe_room(),
         solicited: BTreeMap::new(),
         next_solicit: started,
         next_housekeeping: started + super::HOUSEKEEPING,
@@ -209,12 +213,10 @@ pub async fn start(options: &cli::Run, events: mpsc::Sender<Event>) -> Result<En
     engine
         .network
         .set_neighbours(engine.netlink.neighbours().await?);
-    if let Err(error) = engine.put_in_force(&wanted).await {
-        if !took_over {
-            engine.datapath.undo()?;
-        }
-        return Err(error);
-    }
+    engine.put_in_force(&wanted).await?;
+    // Flows of services that a crash removed without their flows.
+    engine.forget_flows();
+    engine.datapath.keep();
     Ok(engine)
 }
 
@@ -264,16 +266,23 @@ impl Engine {
     }
 
     /// Puts the file that `self.site` names into force: first what can be refused, then the maps.
-    async fn put_in_force(&mut self, wanted: &BTreeMap<String, u32>) -> Result<(), StartError> {
+    async fn put_in_force(&mut self, wanted: &Interfaces) -> Result<(), StartError> {
         self.follow_targets();
-        self.refresh_paths().await;
+        self.refresh_paths().await?;
         // To see whether it fits; the interfaces come later.
         drop(self.wanted()?);
         let status = self.listen().await?;
-        self.take_interfaces(wanted)?;
+        let fresh = self.take_interfaces(wanted)?;
         // Whether natively or not is known now, and no notification tells it.
-        self.network.links = self.netlink.links().await?;
-        self.put(time::now())?;
+        match self.netlink.links().await {
+            Ok(links) => self.network.links = links,
+            Err(error) => Self::failed("links are not known", &error),
+        }
+        if let Err(error) = self.put(time::now()) {
+            fresh.iter().for_each(|name| self.leave(name));
+            return Err(error.into());
+        }
+        self.leave_others(wanted);
         if let Some(status) = status {
             self.status = Some(status);
         }
@@ -300,29 +309,33 @@ impl Engine {
     /// taken to be up until probes say otherwise.
     fn follow_targets(&mut self) {
         let site = &self.site.checked.site;
-        let loaded = &self.loaded;
-        let was_up = |id: &TargetId| {
-            let service = site
-                .services
-                .iter()
-                .find(|service| service.name == id.service);
-            let service = service.and_then(|service| loaded.services.get(&key(service)));
-            service.is_some_and(|service| {
-                loaded.reals.values().any(|real| {
-                    real.service == service.id
-                        && SocketAddr::new(IpAddr::from(real.address), real.port.get()) == id.real
-                        && real.flags & REAL_UP != 0
-                })
+        let names: BTreeMap<u32, &str> = site
+            .services
+            .iter()
+            .filter_map(|service| {
+                Some((self.loaded.services.get(&key(service))?.id, &*service.name))
             })
-        };
+            .collect();
+        let was_up: BTreeSet<TargetId> = self
+            .loaded
+            .reals
+            .values()
+            .filter(|real| real.flags & REAL_UP != 0)
+            .filter_map(|real| {
+                let service = (*names.get(&real.service)?).to_owned();
+                let real = SocketAddr::new(IpAddr::from(real.address), real.port.get());
+                Some(TargetId { service, real })
+            })
+            .collect();
+        let was_up = |id: &TargetId| was_up.contains(id);
         self.targets
             .follow(&site.services, was_up, time::now(), time::wall());
     }
 
-    /// Attaches to the interfaces wanted and detaches from the others. On failure those that were
-    /// served before are served as before.
-    fn take_interfaces(&mut self, wanted: &BTreeMap<String, u32>) -> Result<(), StartError> {
-        let mut fresh: Vec<&str> = Vec::new();
+    /// Attaches to the interfaces wanted; those that had no link before are told. On failure
+    /// these are left again.
+    fn take_interfaces(&mut self, wanted: &Interfaces) -> Result<Vec<String>, StartError> {
+        let mut fresh: Vec<String> = Vec::new();
         let pinned = self.datapath.attached()?;
         for (name, ifindex) in wanted {
             if self.attached.contains_key(name) {
@@ -333,23 +346,27 @@ impl Engine {
                     log_attached(name, *ifindex, &mode);
                     self.attached.insert(name.clone(), attached(*ifindex, mode));
                     if !pinned.contains(name) {
-                        fresh.push(name);
+                        fresh.push(name.clone());
                     }
                 }
                 Err(error) => {
-                    for name in fresh {
-                        self.leave(name);
-                    }
+                    fresh.iter().for_each(|name| self.leave(name));
                     return Err(error.into());
                 }
             }
         }
-        for name in self.datapath.attached()? {
-            if !wanted.contains_key(&name) {
-                self.leave(&name);
+        Ok(fresh)
+    }
+
+    /// Detaches from every interface that is not wanted.
+    fn leave_others(&mut self, wanted: &Interfaces) {
+        match self.datapath.attached() {
+            Ok(attached) => {
+                let others = attached.iter().filter(|name| !wanted.contains_key(*name));
+                others.for_each(|name| self.leave(name));
             }
+            Err(error) => Self::failed("interfaces that are not served any more stay", &error),
         }
-        Ok(())
     }
 
     fn leave(&mut self, name: &str) {
@@ -387,12 +404,14 @@ fn remember_hops(network: &mut Network, loaded: &Tables) {
     }
 }
 
-/// Connects to the kernel; its notifications become engine events.
-fn netlink_events(events: &mpsc::Sender<Event>) -> Result<netlink::Netlink, StartError> {
+/// Connects to the kernel; its notifications about neighbours become engine events.
+fn netlink_events(
+    events: &mpsc::Sender<Event>,
+) -> Result<(netlink::Netlink, netlink::Changes), StartError> {
     let (sender, receiver) = mpsc::channel(super::EVENTS_MAX);
-    let netlink = netlink::connect(sender)?;
-    tokio::spawn(forward(receiver, events.clone(), Event::Network));
-    Ok(netlink)
+    let connected = netlink::connect(sender)?;
+    tokio::spawn(forward(receiver, events.clone(), Event::Neighbour));
+    Ok(connected)
 }
 
 /// What the program reports as unresolved becomes engine events.
@@ -418,4 +437,23 @@ async fn forward<T>(
             return;
         }
     }
+}
+
+/// File descriptors that are not for probes.
+const DESCRIPTORS_KEPT: u64 = 256;
+
+/// Room for probes in flight: what file descriptors this process may have, as many as the system
+/// lets it. Probes beyond wait, and a probe that waited too long says nothing of its target.
+fn probe_room() -> Arc<Semaphore> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        Ok(hard)
+    });
+    let limit = limit
+        .unwrap_or(1024)
+        .saturating_sub(DESCRIPTORS_KEPT)
+        .max(64);
+    let limit = usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS);
+    Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)))
 }

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::{Attached, Engine, SOLICIT};
 use crate::datapath::Mode;
-use crate::network::Path;
+use crate::network::{Path, netlink};
 use crate::time;
 
 /// Destinations of replies that were asked for lately, at most; beyond, the oldest is forgotten.
@@ -18,22 +18,19 @@ const SOLICITED_MAX: usize = 1024;
 
 impl Engine {
     /// Asks the kernel again for links, routes and neighbours, and follows.
-    pub(super) async fn refresh(&mut self) {
-        match self.netlink.links().await {
-            Ok(links) => self.network.links = links,
-            Err(error) => return Self::failed("links are not known", &error),
-        }
-        match self.netlink.neighbours().await {
-            Ok(neighbours) => self.network.set_neighbours(neighbours),
-            Err(error) => Self::failed("neighbours are not known", &error),
-        }
-        self.refresh_paths().await;
+    pub(super) async fn refresh(&mut self) -> Result<(), netlink::Error> {
+        self.network.links = self.netlink.links().await?;
+        self.network
+            .set_neighbours(self.netlink.neighbours().await?);
+        self.refresh_paths().await?;
         self.follow_interfaces();
         self.dirty = true;
+        Ok(())
     }
 
-    /// Asks for the path to each real server.
-    pub(super) async fn refresh_paths(&mut self) {
+    /// Asks for the path to each real server. Where the kernel does not say, the last one known is
+    /// used on; when it stops answering at all, so are all others.
+    pub(super) async fn refresh_paths(&mut self) -> Result<(), netlink::Error> {
         let services = &self.site.checked.site.services;
         let reals: BTreeSet<IpAddr> = services
             .iter()
@@ -42,8 +39,8 @@ impl Engine {
         let mut paths = BTreeMap::new();
         for real in reals {
             match self.netlink.path(real).await {
-                Ok(Some(path)) => drop(paths.insert(real, path)),
-                Ok(None) => {}
+                Ok(path) => paths.extend(path.map(|path| (real, path))),
+                Err(netlink::Error::NoAnswer) => return Err(netlink::Error::NoAnswer),
                 Err(error) => {
                     Self::failed("a route is not known; the last one is used on", &error);
                     paths.extend(self.network.path(real).map(|path| (real, path)));
@@ -51,6 +48,7 @@ impl Engine {
             }
         }
         self.network.set_paths(paths);
+        Ok(())
     }
 
     /// Attaches again to an interface that was replaced by another of the same name.
@@ -80,7 +78,7 @@ impl Engine {
                 self.attached
                     .insert(name.to_owned(), attached(ifindex, mode));
                 // Its mode is told by the link, once more.
-                self.topology_changed = true;
+                self.refresh_at = Some(time::now());
             }
             Err(error) => Self::failed("interface is back, and not served", &error),
         }
@@ -90,8 +88,19 @@ impl Engine {
     pub(super) async fn solicit_missing(&mut self) {
         let missing: BTreeSet<Path> = self.network.missing().collect();
         for path in missing {
-            if let Err(error) = self.netlink.solicit(path).await {
+            if !self.solicit(path).await {
+                return;
+            }
+        }
+    }
+
+    /// Has the kernel resolve a next hop; whether it answers at all.
+    async fn solicit(&self, path: Path) -> bool {
+        match self.netlink.solicit(path).await {
+            Ok(()) => true,
+            Err(error) => {
                 Self::failed("a next hop can't be asked for", &error);
+                !matches!(error, netlink::Error::NoAnswer)
             }
         }
     }
@@ -101,13 +110,13 @@ impl Engine {
     pub(super) async fn keep_house(&mut self, now: Instant) {
         let hops: BTreeSet<Path> = self.network.hops().collect();
         for path in hops {
-            if let Err(error) = self.netlink.solicit(path).await {
-                Self::failed("a next hop can't be asked for", &error);
+            if !self.solicit(path).await {
+                break;
             }
         }
         self.solicited
             .retain(|_, at| now.saturating_duration_since(*at) < Duration::from_secs(10));
-        if let Err(error) = self.settle(now) {
+        if let Err(error) = self.settle() {
             Self::failed("rings stay unsettled", &error);
         }
     }
@@ -116,13 +125,8 @@ impl Engine {
     /// to resolve it, once a second for each.
     pub(super) async fn resolve_client(&mut self, event: Unresolved) {
         let client = IpAddr::from(event.destination);
-        let path = match self.netlink.path(client).await {
-            Ok(Some(path)) => path,
-            Ok(None) => return,
-            Err(error) => return Self::failed("a route is not known", &error),
-        };
         let now = time::now();
-        let lately = self.solicited.get(&path);
+        let lately = self.solicited.get(&client);
         if lately.is_some_and(|at| now.saturating_duration_since(*at) < SOLICIT) {
             return;
         }
@@ -131,12 +135,14 @@ impl Engine {
                 .solicited
                 .iter()
                 .min_by_key(|(_, at)| **at)
-                .map(|(path, _)| *path);
-            oldest.map(|path| self.solicited.remove(&path));
+                .map(|(client, _)| *client);
+            oldest.map(|client| self.solicited.remove(&client));
         }
-        self.solicited.insert(path, now);
-        if let Err(error) = self.netlink.solicit(path).await {
-            Self::failed("a next hop can't be asked for", &error);
+        self.solicited.insert(client, now);
+        match self.netlink.path(client).await {
+            Ok(Some(path)) => drop(self.solicit(path).await),
+            Ok(None) => {}
+            Err(error) => Self::failed("a route is not known", &error),
         }
     }
 }

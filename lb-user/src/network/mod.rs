@@ -145,7 +145,8 @@ impl Network {
         let path = self.paths.get(&destination)?;
         let source = self.links.get(&path.ifindex)?.mac?;
         let Some(mac) = self.neighbours.get(&(path.ifindex, path.via)) else {
-            return self.last.get(&destination).copied();
+            let last = self.last.get(&destination)?;
+            return Some(NextHop { source, ..*last });
         };
         let hop = NextHop {
             ifindex: path.ifindex,

@@ -9,6 +9,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lb_ebpf::abi::Mac;
@@ -18,28 +21,47 @@ use netlink_packet_route::neighbour::{
 };
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::libc;
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
-use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder, new_multicast_connection};
-use tokio::sync::mpsc;
+use rtnetlink::sys::AsyncSocket as _;
+use rtnetlink::{
+    Handle, MulticastGroup, RouteMessageBuilder, new_connection, new_multicast_connection,
+};
+use tokio::sync::{Notify, mpsc};
 
 use super::{Link, Path, Xdp};
 
-/// Something changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Links or routes changed: ask again for both.
-    Topology,
-    /// A neighbour is resolved, or (`None`) no longer.
-    Neighbour {
-        /// Interface it is on.
-        ifindex: u32,
-        /// Its IP address.
-        address: IpAddr,
-        /// Its Ethernet address.
-        mac: Option<Mac>,
-    },
-    /// The kernel had more to tell than we read in time: ask again for everything.
-    Overrun,
+/// A neighbour is resolved, or (`None`) no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Interface it is on.
+    pub ifindex: u32,
+    /// Its IP address.
+    pub address: IpAddr,
+    /// Its Ethernet address.
+    pub mac: Option<Mac>,
+}
+
+/// Whether links or routes changed, or more than could be told: ask again for everything. However
+/// much the kernel has to tell, this is one flag.
+#[derive(Clone, Debug, Default)]
+pub struct Changes(Arc<(AtomicBool, Notify)>);
+
+impl Changes {
+    fn note(&self) {
+        self.0.0.store(true, Ordering::Release);
+        self.0.1.notify_one();
+    }
+
+    /// Whether there were any since the last time this was asked.
+    pub fn take(&self) -> bool {
+        self.0.0.swap(false, Ordering::Acquire)
+    }
+
+    /// Waits until there is one.
+    pub async fn noted(&self) {
+        self.0.1.notified().await;
+    }
 }
 
 /// Why the kernel could not be asked.
@@ -51,7 +73,15 @@ pub enum Error {
     /// A request failed.
     #[error("netlink: {0}")]
     Request(#[from] rtnetlink::Error),
+    /// An answer was lost, as netlink may lose it.
+    #[error("netlink: no answer")]
+    NoAnswer,
 }
+
+/// How long the kernel may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes of notifications that may wait for us, as far as the system allows.
+const WAITING_MAX: usize = 4 << 20;
 
 /// The connection to the kernel.
 #[derive(Clone, Debug)]
@@ -59,28 +89,52 @@ pub struct Netlink {
     handle: Handle,
 }
 
-/// Opens the connection, spawns its task and one that turns notifications into [`Event`]s.
+/// Opens two sockets, so that no flood of notifications costs an answer, and spawns the tasks
+/// that read them.
 ///
 /// # Errors
 /// No socket can be had.
-pub fn connect(events: mpsc::Sender<Event>) -> Result<Netlink, Error> {
+pub fn connect(neighbours: mpsc::Sender<Neighbour>) -> Result<(Netlink, Changes), Error> {
+    let (requests, handle, _) = new_connection()?;
+    tokio::spawn(requests);
     let groups = [
         MulticastGroup::Link,
         MulticastGroup::Neigh,
         MulticastGroup::Ipv4Route,
     ];
-    let (connection, handle, mut messages) = new_multicast_connection(&groups)?;
+    let (mut connection, _, mut messages) = new_multicast_connection(&groups)?;
+    // Less is had where less is allowed; an overrun is noticed.
+    let wider = connection
+        .socket_mut()
+        .socket_mut()
+        .set_rx_buf_sz(WAITING_MAX);
+    wider.unwrap_or_else(|error| tracing::debug!(%error, "the netlink buffer stays as it is"));
     tokio::spawn(connection);
+    let changes = Changes::default();
+    let noted = changes.clone();
     tokio::spawn(async move {
         while let Some((message, _)) = messages.next().await {
-            if let Some(event) = event(message) {
-                if events.send(event).await.is_err() {
-                    return;
-                }
+            match notice(message) {
+                None => {}
+                Some(Notice::Changed) => noted.note(),
+                // Never waits: what does not fit is asked for anew.
+                Some(Notice::Neighbour(neighbour)) if neighbours.try_send(neighbour).is_ok() => {}
+                Some(Notice::Neighbour(_)) => noted.note(),
+            }
+            if neighbours.is_closed() {
+                return;
             }
         }
     });
-    Ok(Netlink { handle })
+    Ok((Netlink { handle }, changes))
+}
+
+/// Waits for an answer, but not for ever.
+async fn answer<T>(
+    question: impl Future<Output = Result<T, rtnetlink::Error>>,
+) -> Result<T, Error> {
+    let answer = tokio::time::timeout(PATIENCE, question).await;
+    Ok(answer.map_err(|_elapsed| Error::NoAnswer)??)
 }
 
 impl Netlink {
@@ -89,7 +143,8 @@ impl Netlink {
     /// # Errors
     /// The kernel refuses, which it has no reason to.
     pub async fn links(&self) -> Result<BTreeMap<u32, Link>, Error> {
-        let messages: Vec<LinkMessage> = self.handle.link().get().execute().try_collect().await?;
+        let messages: Vec<LinkMessage> =
+            answer(self.handle.link().get().execute().try_collect()).await?;
         Ok(messages
             .iter()
             .map(|message| (message.header.index, link(message)))
@@ -106,17 +161,15 @@ impl Netlink {
             .neighbours()
             .get()
             .set_address_family(AddressFamily::Inet);
-        let messages: Vec<NeighbourMessage> = request.execute().try_collect().await?;
-        let resolved = messages
-            .iter()
-            .filter_map(|message| match neighbour(message)? {
-                Event::Neighbour {
-                    ifindex,
-                    address,
-                    mac: Some(mac),
-                } => Some(((ifindex, address), mac)),
-                Event::Neighbour { .. } | Event::Topology | Event::Overrun => None,
-            });
+        let messages: Vec<NeighbourMessage> = answer(request.execute().try_collect()).await?;
+        let resolved = messages.iter().filter_map(|message| {
+            let Neighbour {
+                ifindex,
+                address,
+                mac,
+            } = neighbour(message)?;
+            Some(((ifindex, address), mac?))
+        });
         Ok(resolved.collect())
     }
 
@@ -135,11 +188,14 @@ impl Netlink {
         // One destination, one answer: not the dump that the builder asks for.
         routes.message_mut().header.table = 0;
         let mut answers = Box::pin(routes.execute());
-        match answers.try_next().await {
+        match answer(answers.try_next()).await {
             Ok(route) => Ok(route.as_ref().and_then(|route| path(route, destination))),
-            // The kernel's word for "no route" (ENETUNREACH, EHOSTUNREACH, EACCES of a prohibit).
-            Err(rtnetlink::Error::NetlinkError(_)) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(Error::Request(rtnetlink::Error::NetlinkError(error)))
+                if NO_ROUTE.contains(&-error.raw_code()) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -155,46 +211,47 @@ impl Netlink {
             .state(NeighbourState::None)
             .flags(NeighbourFlags::Use)
             .replace();
-        Ok(request.execute().await?)
+        answer(request.execute()).await
     }
 }
 
-/// A notification as an event; `None` for what does not matter here.
-fn event(message: NetlinkMessage<RouteNetlinkMessage>) -> Option<Event> {
+/// The kernel's words for "there is no route": none, unreachable, prohibited, blackhole.
+const NO_ROUTE: [i32; 4] = [
+    libc::ENETUNREACH,
+    libc::EHOSTUNREACH,
+    libc::EACCES,
+    libc::EINVAL,
+];
+
+/// What a notification says.
+enum Notice {
+    Changed,
+    Neighbour(Neighbour),
+}
+
+/// A notification as a notice; `None` for what does not matter here.
+fn notice(message: NetlinkMessage<RouteNetlinkMessage>) -> Option<Notice> {
     match message.payload {
-        NetlinkPayload::Overrun(_) => Some(Event::Overrun),
+        NetlinkPayload::Overrun(_) => Some(Notice::Changed),
         NetlinkPayload::InnerMessage(
             RouteNetlinkMessage::NewLink(_)
             | RouteNetlinkMessage::DelLink(_)
             | RouteNetlinkMessage::NewRoute(_)
             | RouteNetlinkMessage::DelRoute(_),
-        ) => Some(Event::Topology),
+        ) => Some(Notice::Changed),
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(message)) => {
-            neighbour(&message)
+            neighbour(&message).map(Notice::Neighbour)
         }
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelNeighbour(message)) => {
-            neighbour(&message).map(forgotten)
+            // Unresolved, whatever state it was in.
+            neighbour(&message).map(|gone| Notice::Neighbour(Neighbour { mac: None, ..gone }))
         }
         _ => None,
     }
 }
 
-/// A neighbour that was deleted is unresolved, whatever state it was in.
-fn forgotten(event: Event) -> Event {
-    match event {
-        Event::Neighbour {
-            ifindex, address, ..
-        } => Event::Neighbour {
-            ifindex,
-            address,
-            mac: None,
-        },
-        Event::Topology | Event::Overrun => event,
-    }
-}
-
 /// An IPv4 neighbour on an Ethernet link.
-fn neighbour(message: &NeighbourMessage) -> Option<Event> {
+fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
     if message.header.family != AddressFamily::Inet {
         return None;
     }
@@ -219,8 +276,9 @@ fn neighbour(message: &NeighbourMessage) -> Option<Event> {
             | NeighbourState::Delay
             | NeighbourState::Probe
             | NeighbourState::Permanent
+            | NeighbourState::Noarp
     );
-    Some(Event::Neighbour {
+    Some(Neighbour {
         ifindex: message.header.ifindex,
         address,
         mac: mac.filter(|_| usable),

@@ -44,6 +44,7 @@ pub(super) fn status(engine: &mut Engine) -> Result<Status, String> {
             last_error: site.last_error.clone(),
             refused: site.refused,
         },
+        problem: engine.problem.clone(),
         interfaces: interfaces(engine),
         services: site
             .checked

@@ -42,6 +42,9 @@ fn head(status: &Status) -> String {
     if let Some(error) = &site.last_error {
         text += &format!("LAST RELOAD REFUSED: {error}\n");
     }
+    if let Some(problem) = &status.problem {
+        text += &format!("DATA PLANE NOT UP TO DATE: {problem}\n");
+    }
     for InterfaceStatus {
         name,
         mode,

@@ -16,6 +16,8 @@ pub struct Status {
     pub version: String,
     /// The site file in force.
     pub site: SiteStatus,
+    /// Why the data plane is not as it should be; null when it is.
+    pub problem: Option<String>,
     /// The interfaces served.
     pub interfaces: Vec<InterfaceStatus>,
     /// The virtual services, in the order of the site file.

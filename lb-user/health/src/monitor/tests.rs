@@ -128,7 +128,7 @@ fn early_timers_and_late_results_do_nothing() {
 }
 
 #[test]
-fn a_lost_result_is_a_failure_and_the_schedule_goes_on() {
+fn a_lost_result_says_nothing_and_the_schedule_goes_on() {
     let start = base();
     let mut monitor = Monitor::new(spec(1, 1), start, Duration::ZERO);
     assert_eq!(monitor.handle(start, Input::Timer), [Action::StartProbe]);
@@ -138,17 +138,25 @@ fn a_lost_result_is_a_failure_and_the_schedule_goes_on() {
         monitor.handle(give_up - Duration::from_nanos(1), Input::Timer),
         []
     );
-    let reason = Outcome::Failed(Failure::Lost);
-    let down = Action::Changed {
-        from: Verdict::Checking,
-        to: Verdict::Down,
-        reason,
-    };
-    assert_eq!(monitor.handle(give_up, Input::Timer), [down]);
+    assert_eq!(monitor.handle(give_up, Input::Timer), []);
+    assert_eq!(monitor.verdict(), Verdict::Checking);
+    assert_eq!(monitor.last(), Some(Outcome::Failed(Failure::Lost)));
     assert_eq!(
         monitor.handle(monitor.deadline(), Input::Timer),
         [Action::StartProbe]
     );
+}
+
+#[test]
+fn a_probe_that_this_host_could_not_make_counts_neither_way() {
+    let mut monitor = Monitor::resume(spec(2, 2), Verdict::Up, base(), Duration::ZERO);
+    let local = Outcome::Failed(Failure::Local);
+    for outcome in [local, FAILED, local, local] {
+        assert_eq!(probe(&mut monitor, Duration::ZERO, outcome), []);
+    }
+    assert_eq!(monitor.verdict(), Verdict::Up);
+    let changes = probe(&mut monitor, Duration::ZERO, FAILED);
+    assert_eq!((changes.len(), monitor.verdict()), (1, Verdict::Down));
 }
 
 /// What the rules say of a whole history, without a counter: a verdict flips when the tail of it is
@@ -220,11 +228,14 @@ proptest! {
             };
             let patience = monitor.spec().timeout + GRACE;
             let lost = input == Input::Timer && in_flight.is_some_and(|at| now >= at + patience);
+            let before = history.len();
             if in_flight.is_some() && (lost || matches!(input, Input::Result(_))) {
-                history.push(passed);
+                if !lost {
+                    history.push(passed);
+                }
                 in_flight = None;
             }
-            let from = model(&history[..history.len().saturating_sub(1)], rise as usize, fall as usize);
+            let from = model(&history[..before], rise as usize, fall as usize);
             let to = model(&history, rise as usize, fall as usize);
             for action in monitor.handle(now, input) {
                 match action {

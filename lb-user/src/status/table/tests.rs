@@ -33,6 +33,7 @@ fn status() -> Status {
             last_error: None,
             refused: 0,
         },
+        problem: None,
         interfaces: vec![InterfaceStatus {
             name: "eth0".to_owned(),
             mode: "native".to_owned(),
