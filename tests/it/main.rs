@@ -22,6 +22,8 @@ mod reload;
 
 mod lifecycle;
 
+mod hardship;
+
 mod demo;
 
 mod docs;

@@ -215,7 +215,7 @@ impl Netlink {
     }
 }
 
-/// The kernel's words for "there is no route": none, unreachable, prohibited, blackhole.
+/// The kernel's words for "there is no route": none, unreachable, prohibited, or swallowed.
 const NO_ROUTE: [i32; 4] = [
     libc::ENETUNREACH,
     libc::EHOSTUNREACH,
