@@ -91,12 +91,23 @@ impl Life {
     /// remains of one that nobody has waited for.
     #[must_use]
     pub fn of(pid: u32) -> Option<Self> {
+        let (life, state) = Self::read(pid)?;
+        (state != "Z" && state != "X").then_some(life)
+    }
+
+    /// A child that nobody has waited for yet: it has a life to tell of even if that is over, as
+    /// that of a short command may be.
+    pub(super) fn of_child(pid: u32) -> Option<Self> {
+        Self::read(pid).map(|(life, _)| life)
+    }
+
+    fn read(pid: u32) -> Option<(Self, String)> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The second field, the name in parentheses, may hold anything, parentheses too.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-        let state = fields.next()?;
+        let state = fields.next()?.to_owned();
         let start = fields.nth(18)?.parse().ok()?;
-        (state != "Z" && state != "X").then_some(Self { pid, start })
+        Some((Self { pid, start }, state))
     }
 
     /// Whether this very process still runs.

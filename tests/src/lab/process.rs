@@ -248,7 +248,7 @@ impl Spawner {
         let child = child
             .recv()?
             .with_context(|| format!("cannot start {name}"))?;
-        let life = Life::of(child.id()).with_context(|| format!("{name} ended at once"))?;
+        let life = Life::of_child(child.id()).with_context(|| format!("{name} is gone"))?;
         let (name, host, child) = (name.to_owned(), host.to_owned(), Mutex::new(child));
         Ok(Process(Arc::new(Inner {
             name,
