@@ -5,7 +5,7 @@
 //! aligned, since the verifier wants aligned keys on the stack. No `bool`, `Option` or enum is ever
 //! in a map value: a program of another version may have written it.
 //!
-//! Not here: what the values mean to a packet ([`crate::steer`]), and how they come to be (lb-user).
+//! Not here: what the values mean to a packet ([`mod@crate::steer`]), and how they come to be (lb-user).
 
 pub mod bench;
 mod endpoint;

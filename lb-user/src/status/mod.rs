@@ -1,5 +1,5 @@
 //! What the daemon tells of itself: one view of its state, as JSON ([`view`]), as Prometheus
-//! metrics ([`metrics`]) and as a table for people ([`table`]).
+//! metrics (`metrics`) and as a table for people ([`table`]).
 //!
 //! The view is made for readers; the daemon's own types stay inside.
 

@@ -1,7 +1,7 @@
 //! Bridges, veth pairs, addresses, routes and sysctls: builds what a `Plan` says.
 //!
 //! Not here: what the plans are (`topology`). Why the peer of an XDP interface is treated
-//! specially is told at [`prepare_peer`].
+//! specially is told at `prepare_peer`.
 
 use std::{
     fs,
