@@ -53,9 +53,16 @@ impl Default for Change {
     }
 }
 
-/// The checksum of `bytes` whole, with `initial` added: for tests and packets built on the host.
+/// The checksum of `bytes` whole, with `initial` added.
+#[inline(always)]
 pub fn whole(bytes: &[u8], initial: u64) -> u16 {
-    let mut sum = initial;
+    !fold(initial + sum(bytes))
+}
+
+/// The sum over `bytes`, not folded.
+#[inline(always)]
+pub fn sum(bytes: &[u8]) -> u64 {
+    let mut sum = 0;
     let mut words = bytes.chunks_exact(2);
     for word in &mut words {
         if let [a, b] = *word {
@@ -65,7 +72,7 @@ pub fn whole(bytes: &[u8], initial: u64) -> u16 {
     if let [last] = *words.remainder() {
         sum += u64::from(u16::from_ne_bytes([last, 0]));
     }
-    !fold(sum)
+    sum
 }
 
 #[cfg(test)]

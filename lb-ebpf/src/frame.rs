@@ -3,6 +3,8 @@
 //!
 //! Not here: what the bytes mean ([`crate::wire`], [`crate::parse`]).
 
+#[cfg(feature = "ebpf")]
+use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// An Ethernet frame that can be read and rewritten in place.
@@ -20,6 +22,20 @@ pub trait Frame {
     /// Replaces the value at `offset`; `None`, and no change, where the frame ends before it.
     #[must_use = "a write past the end does nothing"]
     fn write<T: IntoBytes + Immutable>(&mut self, offset: usize, value: &T) -> Option<()>;
+
+    /// Makes room for `bytes` more bytes at the start, an even number; what is in them is
+    /// undefined. `None`, and no change, where there is no room.
+    #[must_use = "without room nothing has changed"]
+    fn grow(&mut self, bytes: usize) -> Option<()>;
+
+    /// Takes `bytes` bytes off the start, an even number. `None`, and no change, where it is not
+    /// that long.
+    #[must_use = "a frame that is too short is not changed"]
+    fn shrink(&mut self, bytes: usize) -> Option<()>;
+
+    /// Cuts the frame to `len` bytes. `None`, and no change, where it is not longer.
+    #[must_use = "a frame that is short enough is not changed"]
+    fn truncate(&mut self, len: usize) -> Option<()>;
 }
 
 impl Frame for [u8] {
@@ -35,6 +51,21 @@ impl Frame for [u8] {
     fn write<T: IntoBytes + Immutable>(&mut self, offset: usize, value: &T) -> Option<()> {
         let bytes = self.get_mut(offset..)?.get_mut(..size_of::<T>())?;
         value.write_to(bytes).ok()
+    }
+
+    /// A slice lies where it lies.
+    fn grow(&mut self, _bytes: usize) -> Option<()> {
+        None
+    }
+
+    /// As [`Self::grow`].
+    fn shrink(&mut self, _bytes: usize) -> Option<()> {
+        None
+    }
+
+    /// As [`Self::grow`].
+    fn truncate(&mut self, _len: usize) -> Option<()> {
+        None
     }
 }
 
@@ -71,6 +102,48 @@ impl Frame for aya_ebpf::programs::XdpContext {
         };
         Some(())
     }
+
+    #[inline(always)]
+    fn grow(&mut self, bytes: usize) -> Option<()> {
+        // SAFETY: a helper on the program's own context; every later access asks for the frame's
+        // place anew.
+        done(unsafe { bpf_xdp_adjust_head(self.ctx, -signed(bytes)) })
+    }
+
+    #[inline(always)]
+    fn shrink(&mut self, bytes: usize) -> Option<()> {
+        // SAFETY: as in `grow`.
+        done(unsafe { bpf_xdp_adjust_head(self.ctx, signed(bytes)) })
+    }
+
+    #[inline(always)]
+    fn truncate(&mut self, len: usize) -> Option<()> {
+        let before = Frame::len(self);
+        if before <= len {
+            return None;
+        }
+        // SAFETY: as in `grow`.
+        done(unsafe { bpf_xdp_adjust_tail(self.ctx, signed(len) - signed(before)) })
+    }
+}
+
+/// A number of bytes as helpers want it; frames are far shorter than 2 GiB.
+#[cfg(feature = "ebpf")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "see above"
+)]
+#[inline(always)]
+const fn signed(bytes: usize) -> i32 {
+    bytes as i32
+}
+
+/// A helper's answer: 0 is success.
+#[cfg(feature = "ebpf")]
+#[inline(always)]
+fn done(answer: i64) -> Option<()> {
+    (answer == 0).then_some(())
 }
 
 /// The address of `size` bytes at `offset`, if they are in the frame: the form of check that the

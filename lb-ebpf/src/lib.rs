@@ -5,8 +5,8 @@
 //! places: in the kernel, where the bin of this package is a thin shell around it, and on the host,
 //! where tests (and `viaduct explain`, when it comes) drive the very same code. Rooms in reading order:
 //! [`abi`] the maps, [`frame`] checked access to bytes, [`wire`] headers, [`checksum`], [`parse`],
-//! [`select`] which real server, [`forward`] the rewrite of each forwarding method, [`mod@steer`] all of
-//! it together.
+//! [`select`] which real server, [`forward`] the rewrite of each forwarding method, [`icmp`] answers,
+//! [`mod@steer`] all of it together; [`decap`] is the far end of a tunnel.
 //!
 //! Not here: loading and attaching (lb-user), anything that allocates, logs or asks a clock.
 #![no_std]
@@ -14,8 +14,10 @@
 
 pub mod abi;
 pub mod checksum;
+pub mod decap;
 pub mod forward;
 pub mod frame;
+pub mod icmp;
 pub mod parse;
 pub mod select;
 pub mod steer;

@@ -10,7 +10,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::programs::XdpContext;
 use lb_ebpf::abi::{
-    Addr, Endpoint, FLOWS_MAX, Flow, FlowKey, INTERFACE_SLOTS, Interface, MEMBERS_MAX, Mac,
+    Addr, Be32, Endpoint, FLOWS_MAX, Flow, FlowKey, INTERFACE_SLOTS, Interface, MEMBERS_MAX, Mac,
     NatReply, REALS_MAX, RING_SLOTS_MAX, Real, Reason, SERVICES_MAX, Service, Slot, Traffic,
     UNRESOLVED_BYTES, Unresolved,
 };
@@ -134,11 +134,17 @@ impl Lookups for KernelMaps {
     fn route(&self, ingress: u32, packet: &Packet) -> Route {
         // SAFETY: all zero is a value of this plain struct.
         let mut query: FibLookup = unsafe { core::mem::zeroed() };
-        query.family = AF_INET;
         query.l4_protocol = packet.protocol;
         query.ifindex = ingress;
-        query.__bindgen_anon_3.ipv4_src = packet.source.bits();
-        query.__bindgen_anon_4.ipv4_dst = packet.destination.bits();
+        if packet.is_v6 {
+            query.family = AF_INET6;
+            query.__bindgen_anon_3.ipv6_src = packet.source.words().map(Be32::bits);
+            query.__bindgen_anon_4.ipv6_dst = packet.destination.words().map(Be32::bits);
+        } else {
+            query.family = AF_INET;
+            query.__bindgen_anon_3.ipv4_src = packet.source.v4_word().bits();
+            query.__bindgen_anon_4.ipv4_dst = packet.destination.v4_word().bits();
+        }
         // SAFETY: `query` has the size that is passed; the context is the program's own.
         let answer = unsafe {
             bpf_fib_lookup(
@@ -166,7 +172,7 @@ impl Lookups for KernelMaps {
     }
 
     #[inline(always)]
-    fn count(&self, service: u32, real: u32, bytes: u16, new: bool) {
+    fn count(&self, service: u32, real: u32, bytes: u32, new: bool) {
         for counters in [
             traffic(&SERVICE_TRAFFIC, service),
             traffic(&REAL_TRAFFIC, real),
@@ -180,7 +186,7 @@ impl Lookups for KernelMaps {
     }
 
     #[inline(always)]
-    fn count_reply(&self, service: u32, real: u32, bytes: u16) {
+    fn count_reply(&self, service: u32, real: u32, bytes: u32) {
         for counters in [
             traffic(&SERVICE_TRAFFIC, service),
             traffic(&REAL_TRAFFIC, real),
@@ -194,6 +200,7 @@ impl Lookups for KernelMaps {
 }
 
 const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
 
 /// What the kernel answered as the next hop.
 #[inline(always)]

@@ -32,6 +32,17 @@ pub const fn slot_of(hash: u32, ring_len: u32) -> u32 {
     ((hash as u64 * ring_len as u64) >> 32) as u32
 }
 
+/// The hash of a packet's flow.
+#[inline(always)]
+pub const fn hash_of(packet: &Packet) -> u32 {
+    flow_hash(
+        &packet.source,
+        packet.source_port,
+        packet.destination_port,
+        packet.protocol,
+    )
+}
+
 /// The member that `packet` of `service` goes to; [`Slot::NOBODY`] where there is none.
 ///
 /// The common case reads one slot. Only in an unsettled slot is per-flow memory touched:
@@ -39,13 +50,7 @@ pub const fn slot_of(hash: u32, ring_len: u32) -> u32 {
 /// it is up (and, for UDP, not draining), else the current one. What was decided there is recorded.
 #[inline(always)]
 pub fn member<L: Lookups>(packet: &Packet, service: &Service, lookups: &L, now: u32) -> u16 {
-    let client = Addr::v4(packet.source);
-    let hash = flow_hash(
-        &client,
-        packet.source_port,
-        packet.destination_port,
-        packet.protocol,
-    );
+    let hash = hash_of(packet);
     let Some(slot) = lookups.slot(service.ring + slot_of(hash, service.ring_len)) else {
         return Slot::NOBODY;
     };
@@ -53,7 +58,7 @@ pub fn member<L: Lookups>(packet: &Packet, service: &Service, lookups: &L, now: 
         return slot.current();
     }
     let key = FlowKey {
-        client,
+        client: packet.source,
         service: service.id,
         port: packet.source_port,
         _pad: 0,

@@ -4,11 +4,12 @@
 //! [`Lookups`] (the kernel's are in the bin, the host's in lb-user's `tables`).
 
 use crate::abi::{
-    Addr, Endpoint, Flow, FlowKey, Interface, Mac, NAT_REPLIES, NatReply, Real, Reason, Service,
-    Slot, method,
+    Addr, Endpoint, Flow, FlowKey, Interface, Mac, NAT_REPLIES, NatReply, REAL_LOCAL, Real, Reason,
+    Service, Slot, method,
 };
-use crate::forward::{dr, nat};
+use crate::forward::{dr, nat, tunnel};
 use crate::frame::Frame;
+use crate::icmp;
 use crate::parse::Packet;
 use crate::select;
 use crate::wire::eth::Eth;
@@ -93,14 +94,14 @@ pub trait Lookups {
     fn flow(&self, key: &FlowKey, now: u32, timeout: u32) -> Option<u16>;
     /// Records a flow.
     fn record(&self, key: &FlowKey, flow: &Flow);
-    /// The route to an IPv4 destination for a packet that came in by `ingress`.
+    /// The route to the destination for a packet that came in by `ingress`.
     fn route(&self, ingress: u32, packet: &Packet) -> Route;
     /// Tells the daemon that a next hop has no Ethernet address.
     fn unresolved(&self, ingress: u32, destination: Addr);
     /// Counts a packet of `bytes` bytes towards a real server; `new` where it opens a connection.
-    fn count(&self, service: u32, real: u32, bytes: u16, new: bool);
+    fn count(&self, service: u32, real: u32, bytes: u32, new: bool);
     /// Counts a packet of `bytes` bytes back from a real server.
-    fn count_reply(&self, service: u32, real: u32, bytes: u16);
+    fn count_reply(&self, service: u32, real: u32, bytes: u32);
 }
 
 /// Decides about a frame that came in by interface `ingress` at kernel tick `now` (the low half of
@@ -165,6 +166,16 @@ where
     let Some(real) = lookups.real(id) else {
         return Verdict::drop(Reason::Inconsistent);
     };
+    if real.flags & REAL_LOCAL != 0 {
+        lookups.count(service.id, id, packet.len, packet.is_syn());
+        return Verdict::pass(Reason::ForwardedLocal);
+    }
+    if service.method == method::TUNNEL {
+        let added = tunnel::overhead(real);
+        if packet.len + u32::from(added) > u32::from(real.mtu) {
+            return too_big(frame, packet, real.mtu.saturating_sub(added));
+        }
+    }
     let to = NextHop {
         ifindex: real.ifindex,
         destination: real.next_hop,
@@ -173,16 +184,39 @@ where
     let (rewritten, reason) = match service.method {
         method::DR => (dr::forward(frame, packet, &to), Reason::ForwardedDr),
         method::NAT => (
-            nat::forward(frame, packet, real.address.v4_word(), real.port, &to),
+            nat::forward(frame, packet, &real.address, real.port, &to),
             Reason::ForwardedNat,
         ),
+        method::TUNNEL => {
+            let spread = select::hash_of(packet);
+            (
+                tunnel::forward(frame, packet, real, spread, &to),
+                Reason::ForwardedTunnel,
+            )
+        }
         _ => (None, Reason::Inconsistent),
     };
     if rewritten.is_none() {
-        return Verdict::drop(Reason::Inconsistent);
+        return Verdict::drop(match service.method {
+            method::TUNNEL => Reason::NoHeadroom,
+            _ => Reason::Inconsistent,
+        });
     }
     lookups.count(service.id, id, packet.len, packet.is_syn());
     out(to.ifindex, ingress, reason)
+}
+
+/// A packet that is too long for the way to its real server: its sender is told what fits, unless
+/// it leaves it to routers to fragment, which an XDP program can't.
+#[inline(always)]
+fn too_big<F: Frame + ?Sized>(frame: &mut F, packet: &Packet, mtu: u16) -> Verdict {
+    if !packet.dont_fragment || icmp::too_big(frame, packet, mtu).is_none() {
+        return Verdict::drop(Reason::TooBig);
+    }
+    Verdict {
+        action: Action::Transmit,
+        reason: Reason::TooBigTold,
+    }
 }
 
 /// A packet from a nat real server to a client.
@@ -202,14 +236,14 @@ where
         Route::Via(to) => to,
         Route::NotRouted => return Verdict::pass(Reason::ReplyNotRouted),
         Route::Unresolved => {
-            lookups.unresolved(ingress, Addr::v4(packet.destination));
+            lookups.unresolved(ingress, packet.destination);
             return Verdict::drop(Reason::NextHopUnresolved);
         }
     };
     if packet.ttl <= 1 {
         return Verdict::drop(Reason::TtlExpired);
     }
-    if nat::reply(frame, packet, source.vip.v4_word(), source.port, &to).is_none() {
+    if nat::reply(frame, packet, &source.vip, source.port, &to).is_none() {
         return Verdict::drop(Reason::Inconsistent);
     }
     lookups.count_reply(source.service, source.real, packet.len);

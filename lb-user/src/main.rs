@@ -1,12 +1,15 @@
 //! `viaduct-lb`: the root daemon. The whole life of the process, to be read at one go.
 #![forbid(unsafe_code)]
 
+use std::net::IpAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
 use daemon::signals::Signals;
 use lb_user::cli::{Cli, Command, Run};
+use lb_user::datapath::Mode;
 use lb_user::engine::{self, EVENTS_MAX, StartError};
 use lb_user::{control, datapath};
 use tokio::sync::mpsc;
@@ -17,6 +20,11 @@ const EX_USAGE: u8 = 64;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(options) => run(&options),
+        Command::Decap {
+            interface,
+            vip,
+            pin_dir,
+        } => decap(&pin_dir, &interface, vip),
         Command::Detach { pin_dir } => detach(&pin_dir),
     };
     match result {
@@ -51,8 +59,24 @@ fn run(options: &Run) -> anyhow::Result<()> {
     })
 }
 
+#[expect(clippy::print_stdout, reason = "what was done is the answer")]
+fn decap(pins: &Path, interface: &str, vips: Vec<IpAddr>) -> anyhow::Result<()> {
+    let vips = vips.into_iter().collect();
+    let how = match datapath::decap(pins, interface, &vips)? {
+        Mode::Native => "attached natively".to_owned(),
+        Mode::Generic { because } => format!("attached generically ({because})"),
+        Mode::TakenOver => "updated".to_owned(),
+    };
+    let vips: Vec<String> = vips.iter().map(ToString::to_string).collect();
+    println!(
+        "{interface}: {how}; packets to {} are taken out of tunnels",
+        vips.join(", ")
+    );
+    Ok(())
+}
+
 #[expect(clippy::print_stdout, reason = "what was removed is the answer")]
-fn detach(pins: &std::path::Path) -> anyhow::Result<()> {
+fn detach(pins: &Path) -> anyhow::Result<()> {
     let removed = datapath::detach(pins)?;
     match removed.is_empty() {
         true => println!("nothing is pinned at {}", pins.display()),

@@ -19,7 +19,9 @@ pub struct Facts {
     /// The effective capabilities, a bit each.
     pub capabilities: u64,
     /// Whether the kernel forwards IPv4.
-    pub forwarding: bool,
+    pub forwards_v4: bool,
+    /// Whether it forwards IPv6.
+    pub forwards_v6: bool,
     /// Addresses of the host's interfaces.
     pub addresses: Vec<IpAddr>,
 }
@@ -44,10 +46,17 @@ pub enum Want {
     Capability(&'static str),
     /// nat services, and no forwarding.
     #[error(
-        "service {0} uses nat, and this host does not forward IPv4: \
-         turn it on with `sysctl -w net.ipv4.ip_forward=1` (and in /etc/sysctl.d)"
+        "service {service} uses nat, and this host does not forward {}: \
+         turn it on with `sysctl -w {}=1` (and in /etc/sysctl.d)",
+        if *.is_v6 { "IPv6" } else { "IPv4" },
+        if *.is_v6 { "net.ipv6.conf.all.forwarding" } else { "net.ipv4.ip_forward" }
     )]
-    Forwarding(String),
+    Forwarding {
+        /// The service.
+        service: String,
+        /// Of which family it is.
+        is_v6: bool,
+    },
 }
 
 const CAPABILITIES: [(u32, &str); 3] =
@@ -69,8 +78,8 @@ impl Facts {
                 .ok()
                 .and_then(|status| effective(&status))
                 .unwrap_or(0),
-            forwarding: fs::read_to_string("/proc/sys/net/ipv4/ip_forward")
-                .is_ok_and(|value| value.trim() == "1"),
+            forwards_v4: is_on("/proc/sys/net/ipv4/ip_forward"),
+            forwards_v6: is_on("/proc/sys/net/ipv6/conf/all/forwarding"),
             addresses: crate::identity::addresses(),
         }
     }
@@ -78,12 +87,17 @@ impl Facts {
     /// What keeps `site` from working here; nothing when all is well.
     pub fn wants(&self, site: &Site) -> Vec<Want> {
         let mut wants = self.host_wants();
-        let nat = site
-            .services
-            .iter()
-            .find(|service| service.method == Method::Nat);
-        if let (Some(service), false) = (nat, self.forwarding) {
-            wants.push(Want::Forwarding(service.name.clone()));
+        for (is_v6, forwards) in [(false, self.forwards_v4), (true, self.forwards_v6)] {
+            let mut nat = site
+                .services
+                .iter()
+                .filter(|service| service.method == Method::Nat && service.vip.is_ipv6() == is_v6);
+            if let (Some(service), false) = (nat.next(), forwards) {
+                wants.push(Want::Forwarding {
+                    service: service.name.clone(),
+                    is_v6,
+                });
+            }
         }
         wants
     }
@@ -114,6 +128,11 @@ impl Facts {
     }
 }
 
+/// Whether a switch of the kernel is on.
+fn is_on(path: &str) -> bool {
+    fs::read_to_string(path).is_ok_and(|value| value.trim() == "1")
+}
+
 /// Major and minor of a release like `6.1.0-28-amd64`.
 fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
@@ -137,7 +156,8 @@ mod tests {
             kernel: "6.1.0-28-amd64".to_owned(),
             btf: true,
             capabilities: 1 << 12 | 1 << 38 | 1 << 39,
-            forwarding: false,
+            forwards_v4: false,
+            forwards_v6: false,
             addresses: Vec::new(),
         }
     }

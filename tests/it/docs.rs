@@ -38,6 +38,19 @@ const NOT_RUN: &[(&str, &str)] = &[
         "cargo xtask build --release",
         "a build within a build waits for itself",
     ),
+    (
+        "viaduct-lb decap --interface eth0 --vip 10.77.0.100",
+        "`tunnel` runs it, with pins of the lab's own",
+    ),
+    (
+        "viaduct-lb detach --pin-dir /sys/fs/bpf/viaduct-decap",
+        "the same",
+    ),
+    (
+        "ip address add fd77::100/128 dev eth0 preferred_lft 0",
+        "`topology::dual` does it for `ipv6`",
+    ),
+    ("sysctl -w net.ipv6.conf.all.forwarding=1", "the same"),
 ];
 
 /// All documents.

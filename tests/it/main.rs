@@ -16,6 +16,12 @@ mod guest;
 
 mod l4;
 
+mod tunnel;
+
+mod ipv6;
+
+mod local;
+
 mod health;
 
 mod reload;

@@ -40,8 +40,9 @@ pub(crate) fn build(workspace: &Workspace, toolchain: &Toolchain, linker: &Path)
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
     process::run(&mut cargo)?;
     for (bin, object) in [
-        ("lb", workspace.object()),
+        ("lb-decap", workspace.decap_object()),
         ("lb-bench", workspace.bench_object()),
+        ("lb", workspace.object()),
     ] {
         if replace_if_different(&dir.join(TARGET).join("release").join(bin), &object)? {
             eprintln!("eBPF object: {} (new)", object.display());

@@ -95,6 +95,11 @@ impl Workspace {
         self.target.join("ebpf/lb")
     }
 
+    /// The eBPF object for real servers, which lb-user embeds too.
+    pub(crate) fn decap_object(&self) -> PathBuf {
+        self.target.join("ebpf/lb-decap")
+    }
+
     /// The eBPF object that only `viaduct-bench` loads.
     pub(crate) fn bench_object(&self) -> PathBuf {
         self.target.join("ebpf/lb-bench")

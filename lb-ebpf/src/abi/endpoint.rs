@@ -122,10 +122,54 @@ impl Addr {
         }
     }
 
+    /// From an IPv4 address as it stands on the wire.
+    #[inline(always)]
+    pub const fn from_v4_octets(octets: [u8; 4]) -> Self {
+        Self::v4(Be32(u32::from_ne_bytes(octets)))
+    }
+
+    /// From an IPv6 address as it stands on the wire.
+    #[inline(always)]
+    pub const fn v6(address: [[u8; 4]; 4]) -> Self {
+        let [a, b, c, d] = address;
+        Self {
+            words: [
+                Be32(u32::from_ne_bytes(a)),
+                Be32(u32::from_ne_bytes(b)),
+                Be32(u32::from_ne_bytes(c)),
+                Be32(u32::from_ne_bytes(d)),
+            ],
+        }
+    }
+
+    /// The words in wire order.
+    #[inline(always)]
+    pub const fn words(&self) -> &[Be32; 4] {
+        &self.words
+    }
+
     /// The last word: the whole address where [`Self::is_v4`].
     #[inline(always)]
     pub const fn v4_word(&self) -> Be32 {
         self.words[3]
+    }
+
+    /// An IPv4 address as it stands on the wire.
+    #[inline(always)]
+    pub const fn v4_octets(&self) -> [u8; 4] {
+        self.words[3].bits().to_ne_bytes()
+    }
+
+    /// An IPv6 address as it stands on the wire.
+    #[inline(always)]
+    pub const fn v6_octets(&self) -> [[u8; 4]; 4] {
+        let [a, b, c, d] = &self.words;
+        [
+            a.bits().to_ne_bytes(),
+            b.bits().to_ne_bytes(),
+            c.bits().to_ne_bytes(),
+            d.bits().to_ne_bytes(),
+        ]
     }
 
     /// Whether this is an IPv4-mapped address.

@@ -17,7 +17,8 @@ pub use endpoint::{Addr, Be16, Be32, Endpoint, Mac};
 pub use flow::{Flow, FlowKey, Unresolved};
 pub use reason::Reason;
 pub use service::{
-    Interface, NAT_REPLIES, NatReply, REAL_DRAINING, REAL_UP, Real, Service, Slot, Traffic, method,
+    Interface, NAT_REPLIES, NatReply, REAL_DRAINING, REAL_LOCAL, REAL_UP, Real, Service, Slot,
+    Traffic, encapsulation, method,
 };
 
 /// Version of everything in this module. A daemon takes over pinned maps of its own version only.
@@ -52,6 +53,13 @@ pub mod name {
 
     /// The load balancer.
     pub const PROGRAM: &str = "viaduct_lb";
+    /// Addresses that packets in tunnels are taken out for: [`Addr`](super::Addr) → anything.
+    pub const DECAP_VIPS: &str = "DECAP_VIPS";
+    /// Packets taken out of tunnels, per CPU; one entry.
+    pub const DECAPPED: &str = "DECAPPED";
+
+    /// The far end of a tunnel, for real servers.
+    pub const PROGRAM_DECAP: &str = "viaduct_decap";
     /// Passes everything: for the peer of a veth that transmits (see the operator's guide).
     pub const PROGRAM_PASS: &str = "viaduct_pass";
     /// Writes `jiffies64` and `ktime` into its packet: how the daemon learns the kernel's tick.
@@ -72,6 +80,8 @@ pub const MEMBERS_MAX: u32 = 65_536;
 pub const RING_SLOTS_MAX: u32 = 8 << 20;
 /// Entries of [`name::FLOWS`]. When full, the kernel's LRU forgets the flow unseen for longest.
 pub const FLOWS_MAX: u32 = 262_144;
+/// Entries of [`name::DECAP_VIPS`].
+pub const DECAP_VIPS_MAX: u32 = 4096;
 /// Bytes of [`name::UNRESOLVED`].
 pub const UNRESOLVED_BYTES: u32 = 4096;
 
@@ -91,12 +101,13 @@ macro_rules! map_types {
 const fn is_plain<T: zerocopy::IntoBytes + zerocopy::FromBytes + Copy + 'static>() {}
 
 map_types! {
+    Addr: 16,
     Endpoint: 20,
     Flow: 8,
     FlowKey: 24,
     Interface: 16,
     NatReply: 28,
-    Real: 40,
+    Real: 64,
     Service: 24,
     Slot: 4,
     Traffic: 40,

@@ -29,10 +29,14 @@ reasons! {
     ForwardedDr = "forwarded_dr",
     /// forwarded to a real server by nat
     ForwardedNat = "forwarded_nat",
+    /// forwarded to a real server inside another packet
+    ForwardedTunnel = "forwarded_tunnel",
+    /// passed: this host is the real server
+    ForwardedLocal = "forwarded_local",
     /// reply of a nat real server, sent on to its client
     RepliedNat = "replied_nat",
-    /// passed: not IPv4 (ARP, IPv6, a VLAN tag and the like)
-    NotIpv4 = "not_ipv4",
+    /// passed: neither IPv4 nor IPv6 (ARP and the like)
+    NotIp = "not_ip",
     /// passed: addressed to another host's Ethernet address, broadcast or multicast
     NotOurMac = "not_our_mac",
     /// passed: came in by an interface without a site entry
@@ -49,10 +53,20 @@ reasons! {
     Truncated = "truncated",
     /// passed: header lengths that cannot be
     BadLength = "bad_length",
-    /// passed: not version 4 in an IPv4 frame
+    /// passed: another IP version than the frame says
     BadVersion = "bad_version",
+    /// passed: an IPv4-mapped address in an IPv6 header
+    BadAddress = "bad_address",
+    /// passed: more IPv6 extension headers than anybody needs
+    TooManyHeaders = "too_many_headers",
     /// dropped: no real server is up and willing
     NoRealServer = "no_real_server",
+    /// answered: too long for the way to the real server; the sender is told the length that fits
+    TooBigTold = "too_big_told",
+    /// dropped: too long for the way to the real server, and not to be answered
+    TooBig = "too_big",
+    /// dropped: no room before the packet for the one that would carry it
+    NoHeadroom = "no_headroom",
     /// dropped: its time to live ends here
     TtlExpired = "ttl_expired",
     /// dropped: the next hop towards the client has no Ethernet address yet; it is being asked for

@@ -10,6 +10,20 @@ pub mod method {
     pub const NAT: u8 = 1;
     /// Direct routing: only the Ethernet addresses change; the real server holds the VIP.
     pub const DR: u8 = 2;
+    /// Encapsulation (LVS-TUN): the packet travels whole inside another one to the real server.
+    pub const TUNNEL: u8 = 3;
+}
+
+/// Encapsulations of [`method::TUNNEL`] as numbers: [`Real::encapsulation`].
+pub mod encapsulation {
+    /// The inner packet right behind the outer IP header: IPIP (RFC 2003), 6in4 (RFC 4213), 4in6
+    /// and 6in6 (RFC 2473), by the families of both.
+    pub const IPIP: u8 = 1;
+    /// Generic UDP Encapsulation, variant 1: the inner packet right behind a UDP header
+    /// (draft-ietf-intarea-gue section 4).
+    pub const GUE: u8 = 2;
+    /// UDP port of GUE (IANA).
+    pub const GUE_PORT: u16 = 6080;
 }
 
 /// A virtual service: where its ring and its members are, and how packets reach them.
@@ -99,6 +113,8 @@ impl core::fmt::Debug for Slot {
 pub const REAL_UP: u16 = 1;
 /// [`Real::flags`]: weight 0; it keeps its flows until they end.
 pub const REAL_DRAINING: u16 = 2;
+/// [`Real::flags`]: it is this host itself (LVS's LOCALNODE): packets pass to its own stack.
+pub const REAL_LOCAL: u16 = 4;
 
 /// A real server of one virtual service, with the next hop towards it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -110,7 +126,7 @@ pub struct Real {
     pub ifindex: u32,
     /// Its port (nat).
     pub port: Be16,
-    /// [`REAL_UP`], [`REAL_DRAINING`].
+    /// [`REAL_UP`], [`REAL_DRAINING`], [`REAL_LOCAL`].
     pub flags: u16,
     /// Ethernet address of the next hop: itself, or the gateway towards it.
     pub next_hop: Mac,
@@ -118,6 +134,14 @@ pub struct Real {
     pub source: Mac,
     /// The service it belongs to.
     pub service: u32,
+    /// Source address of the packets that carry others to it (tunnel).
+    pub tunnel_source: Addr,
+    /// Bytes an IP packet may have on the way to it.
+    pub mtu: u16,
+    /// A number of [`encapsulation`] (tunnel).
+    pub encapsulation: u8,
+    /// Zero.
+    pub _pad: [u8; 5],
 }
 
 /// How a reply of a nat real server becomes a reply of the virtual service: stateless, found by the

@@ -2,12 +2,13 @@
 //!
 //! The real server sees the client's address and must route its replies through the director.
 
-use crate::abi::{Be16, Be32};
+use crate::abi::{Addr, Be16};
 use crate::checksum::Change;
 use crate::frame::Frame;
 use crate::parse::Packet;
 use crate::steer::NextHop;
 use crate::wire::ipv4::Ipv4;
+use crate::wire::ipv6::Ipv6;
 use crate::wire::tcp::Tcp;
 use crate::wire::udp::Udp;
 
@@ -17,12 +18,16 @@ use crate::wire::udp::Udp;
 pub fn forward<F: Frame + ?Sized>(
     frame: &mut F,
     packet: &Packet,
-    address: Be32,
+    address: &Addr,
     port: Be16,
     to: &NextHop,
 ) -> Option<()> {
-    let change = Change::new().long(packet.destination.bits(), address.bits());
-    frame.write(Packet::L3 + Ipv4::DESTINATION, &address)?;
+    let at = if packet.is_v6 {
+        Ipv6::DESTINATION
+    } else {
+        Ipv4::DESTINATION
+    };
+    let change = rewrite(frame, packet, at, &packet.destination, address)?;
     frame.write(packet.l4 + Tcp::DESTINATION, &port)?;
     mend_l4(
         frame,
@@ -39,12 +44,16 @@ pub fn forward<F: Frame + ?Sized>(
 pub fn reply<F: Frame + ?Sized>(
     frame: &mut F,
     packet: &Packet,
-    address: Be32,
+    address: &Addr,
     port: Be16,
     to: &NextHop,
 ) -> Option<()> {
-    let change = Change::new().long(packet.source.bits(), address.bits());
-    frame.write(Packet::L3 + Ipv4::SOURCE, &address)?;
+    let at = if packet.is_v6 {
+        Ipv6::SOURCE
+    } else {
+        Ipv4::SOURCE
+    };
+    let change = rewrite(frame, packet, at, &packet.source, address)?;
     frame.write(packet.l4 + Tcp::SOURCE, &port)?;
     mend_l4(
         frame,
@@ -53,6 +62,28 @@ pub fn reply<F: Frame + ?Sized>(
     )?;
     super::hop(frame, packet, change)?;
     super::to_next_hop(frame, to)
+}
+
+/// Writes another address at `at` in the IP header; what that does to checksums over it.
+#[inline(always)]
+fn rewrite<F: Frame + ?Sized>(
+    frame: &mut F,
+    packet: &Packet,
+    at: usize,
+    old: &Addr,
+    new: &Addr,
+) -> Option<Change> {
+    let mut change = Change::new();
+    if packet.is_v6 {
+        for (old, new) in old.words().iter().zip(new.words()) {
+            change = change.long(old.bits(), new.bits());
+        }
+        frame.write(packet.l3 + at, new)?;
+    } else {
+        change = change.long(old.v4_word().bits(), new.v4_word().bits());
+        frame.write(packet.l3 + at, &new.v4_word())?;
+    }
+    Some(change)
 }
 
 /// Mends the checksum of TCP or UDP; both cover the addresses (pseudo-header) and the ports.

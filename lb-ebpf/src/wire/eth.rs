@@ -27,3 +27,22 @@ impl Eth {
     /// [`Self::ethertype`] of IPv6.
     pub const IPV6: U16 = U16::new(0x86dd);
 }
+
+/// A VLAN tag (IEEE 802.1Q clause 9): what stands between the addresses and the ethertype behind.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Vlan {
+    /// Priority, drop eligibility and VLAN id.
+    pub control: U16,
+    /// What follows.
+    pub ethertype: U16,
+}
+
+impl Vlan {
+    /// Bytes of a tag.
+    pub const LEN: usize = size_of::<Self>();
+    /// Ethertype that announces a tag.
+    pub const DOT1Q: U16 = U16::new(0x8100);
+    /// Ethertype that announces an outer tag (802.1ad).
+    pub const DOT1AD: U16 = U16::new(0x88a8);
+}

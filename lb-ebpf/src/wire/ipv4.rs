@@ -32,6 +32,8 @@ pub struct Ipv4 {
 impl Ipv4 {
     /// Bytes of the header without options.
     pub const LEN: usize = size_of::<Self>();
+    /// The same, as lengths in headers are counted.
+    pub const BYTES: u16 = 20;
     /// Offset of [`Self::ttl`].
     pub const TTL: usize = 8;
     /// Offset of [`Self::checksum`].
@@ -42,4 +44,8 @@ impl Ipv4 {
     pub const DESTINATION: usize = 16;
     /// In [`Self::fragment`]: more fragments follow, or this is not the first.
     pub const FRAGMENT_MASK: u16 = 0x3fff;
+    /// In [`Self::fragment`]: routers must not fragment it.
+    pub const DONT_FRAGMENT: u16 = 0x4000;
 }
+
+const _: () = assert!(Ipv4::BYTES as usize == Ipv4::LEN);

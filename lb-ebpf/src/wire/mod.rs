@@ -4,6 +4,8 @@
 //! ([`crate::parse`]).
 
 pub mod eth;
+pub mod icmp;
 pub mod ipv4;
+pub mod ipv6;
 pub mod tcp;
 pub mod udp;

@@ -22,6 +22,10 @@ impl Udp {
     pub const PROTOCOL: u8 = 17;
     /// Bytes of the header.
     pub const LEN: usize = size_of::<Self>();
+    /// The same, as lengths in headers are counted.
+    pub const BYTES: u16 = 8;
     /// Offset of [`Self::checksum`].
     pub const CHECKSUM: usize = 6;
 }
+
+const _: () = assert!(Udp::BYTES as usize == Udp::LEN);

@@ -60,6 +60,7 @@ pub(super) struct Service {
     pub(super) protocol: Option<Spanned<String>>,
     pub(super) method: Option<Spanned<String>>,
     pub(super) scheduler: Option<Spanned<String>>,
+    pub(super) tunnel: Option<Spanned<String>>,
     pub(super) timeout: Option<Spanned<HumanDuration>>,
     pub(super) health: Option<Table<Health>>,
     pub(super) real: Option<Vec<Table<Real>>>,

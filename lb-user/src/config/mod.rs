@@ -27,7 +27,7 @@ use findings::Findings;
 pub use health::HealthCheck;
 pub use host::{Candidates, DirectorHost, Host, HostError};
 pub use service::{RealServer, Service, Weight};
-pub use words::{Method, Protocol, Scheduler};
+pub use words::{Encapsulation, Method, Protocol, Scheduler};
 
 /// What a site file says to directors.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use super::{
     file,
     findings::Findings,
     health::{self, HealthCheck},
-    words::{Method, Protocol, Scheduler},
+    words::{Encapsulation, Method, Protocol, Scheduler},
 };
 
 /// Real servers of one service at most: a ring of 65,536 slots still gives each more than 100.
@@ -155,6 +155,7 @@ fn draft(table: Table<file::Service>, findings: &mut Findings) -> Draft {
         protocol.map(Spanned::into_inner),
         method.map(Spanned::into_inner),
     );
+    let method = encapsulated(method, table.tunnel.as_ref(), findings);
     let scheduler = scheduler(table.scheduler.as_ref(), findings);
     let timeout = timeout(table.timeout.as_ref(), protocol, findings);
     // `Some(None)`: there is one, and it is wrong.
@@ -202,13 +203,6 @@ fn whole(
 
 fn vip_address(value: &Spanned<String>, findings: &mut Findings) -> Option<Spanned<IpAddr>> {
     let vip = findings.address(value)?;
-    if vip.get_ref().is_ipv6() {
-        return findings.refuse(
-            vip.span(),
-            "IPv6 virtual services are not in this version",
-            "write an IPv4 address",
-        );
-    }
     unusable(*vip.get_ref()).map_or(Some(vip), |kind| {
         let message = format!("a VIP cannot be {kind} address");
         findings.refuse(
@@ -222,16 +216,41 @@ fn vip_address(value: &Spanned<String>, findings: &mut Findings) -> Option<Spann
 /// What keeps an address from being one host's on the network.
 fn unusable(address: IpAddr) -> Option<&'static str> {
     let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    let is_mapped = matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+    let is_link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
     let kinds = [
         (address.is_unspecified(), "the unspecified"),
         (address.is_loopback(), "a loopback"),
         (address.is_multicast(), "a multicast"),
         (is_broadcast, "the broadcast"),
+        (is_mapped, "an IPv4-mapped"),
+        (is_link_local, "a link-local"),
     ];
     kinds
         .into_iter()
         .find(|(is_so, _)| *is_so)
         .map(|(_, kind)| kind)
+}
+
+/// The method with what `tunnel = …` says; only method "tunnel" may have that.
+fn encapsulated(
+    method: Option<Method>,
+    tunnel: Option<&Spanned<String>>,
+    findings: &mut Findings,
+) -> Option<Method> {
+    let (Some(method), Some(tunnel)) = (method, tunnel) else {
+        return method;
+    };
+    if !matches!(method, Method::Tunnel(_)) {
+        let message = format!("method \"{method}\" carries packets as they are");
+        return findings.refuse(
+            tunnel.span(),
+            message,
+            "leave it out, or use method \"tunnel\"",
+        );
+    }
+    let word = findings.word(tunnel, "tunnel", Encapsulation::KNOWN, Encapsulation::LATER);
+    word.map(|word| Method::Tunnel(word.into_inner()))
 }
 
 fn scheduler(value: Option<&Spanned<String>>, findings: &mut Findings) -> Option<Scheduler> {
@@ -314,7 +333,7 @@ impl RealDraft {
 fn real(table: Table<file::Real>, draft: &Draft, findings: &mut Findings) -> RealDraft {
     let Table { span, value: table } = table;
     let address = findings.required(table.address, &span, "address", "\"10.77.0.11\"");
-    let address = address.and_then(|value| real_address(&value, draft.vip.as_ref(), findings));
+    let address = address.and_then(|value| real_address(&value, draft, findings));
     let port = match &table.port {
         Some(port) => real_port(port, draft, findings),
         // A misspelt or wrong one has been told; the service's would be a guess.
@@ -337,7 +356,7 @@ fn real(table: Table<file::Real>, draft: &Draft, findings: &mut Findings) -> Rea
 
 fn real_address(
     value: &Spanned<String>,
-    vip: Option<&Spanned<IpAddr>>,
+    draft: &Draft,
     findings: &mut Findings,
 ) -> Option<Spanned<IpAddr>> {
     let address = findings.address(value)?;
@@ -345,11 +364,14 @@ fn real_address(
         let message = format!("a real server cannot have {kind} address");
         return findings.refuse(value.span(), message, "write its address on the network");
     }
-    // Without a VIP that could be read, IPv4: the only family of this version.
-    let (is_ipv6, wanted) = (address.get_ref().is_ipv6(), vip.map(Spanned::get_ref));
-    if is_ipv6 != wanted.is_some_and(IpAddr::is_ipv6) {
-        let message = "an IPv6 real server in an IPv4 service";
-        return findings.refuse(value.span(), message, "write its IPv4 address");
+    let family = |is_ipv6| if is_ipv6 { "IPv6" } else { "IPv4" };
+    let own = address.get_ref().is_ipv6();
+    let vip = draft.vip.as_ref().map(|vip| vip.get_ref().is_ipv6());
+    let is_carried = matches!(draft.method, Some(Method::Tunnel(_)));
+    if vip.is_some_and(|vip| vip != own) && !is_carried {
+        let (own, vip) = (family(own), family(!own));
+        let message = format!("an {own} real server in an {vip} service");
+        return findings.refuse(value.span(), message, format!("write its {vip} address"));
     }
     Some(address)
 }
@@ -359,14 +381,18 @@ fn real_port(value: &Spanned<i64>, draft: &Draft, findings: &mut Findings) -> Op
     let Some(service) = &draft.port else {
         return Some(port);
     };
-    if draft.method == Some(Method::Dr) && port != *service.get_ref() {
+    let keeps = draft.method.filter(|method| *method != Method::Nat);
+    if let (Some(method), true) = (keeps, port != *service.get_ref()) {
         findings.push(
-            Diagnostic::error(value.span(), "method \"dr\" cannot change the port")
-                .help(format!(
-                    "write {}, leave it out, or use method \"nat\"",
-                    service.get_ref()
-                ))
-                .note(service.span(), "the service's port"),
+            Diagnostic::error(
+                value.span(),
+                format!("method \"{method}\" cannot change the port"),
+            )
+            .help(format!(
+                "write {}, leave it out, or use method \"nat\"",
+                service.get_ref()
+            ))
+            .note(service.span(), "the service's port"),
         );
         return None;
     }

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use lb_ebpf::abi::encapsulation;
+
 /// The transport protocol of a virtual service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
@@ -23,6 +25,19 @@ pub enum Method {
     /// `dr`: the packet goes unchanged to the real server's MAC, and replies go straight to the
     /// client.
     Dr,
+    /// `tunnel`: the packet travels inside another one to the real server, wherever that is, and
+    /// replies go straight to the client.
+    Tunnel(Encapsulation),
+}
+
+/// What carries a packet to a real server of method `tunnel`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Encapsulation {
+    /// `ipip`: nothing but an IP header (IPIP, 6in4, 4in6 or 6in6, by the families).
+    #[default]
+    Ipip,
+    /// `gue`: an IP and a UDP header, whose source port spreads flows over receive queues.
+    Gue,
 }
 
 /// How a real server is chosen for a new flow.
@@ -57,8 +72,12 @@ impl Protocol {
 }
 
 impl Method {
-    pub(super) const KNOWN: &[(&str, Self)] = &[("nat", Self::Nat), ("dr", Self::Dr)];
-    pub(super) const LATER: &[&str] = &["fullnat", "tunnel", "local"];
+    pub(super) const KNOWN: &[(&str, Self)] = &[
+        ("nat", Self::Nat),
+        ("dr", Self::Dr),
+        ("tunnel", Self::Tunnel(Encapsulation::Ipip)),
+    ];
+    pub(super) const LATER: &[&str] = &["fullnat"];
 
     /// The word for it.
     #[must_use]
@@ -66,6 +85,30 @@ impl Method {
         match self {
             Self::Nat => "nat",
             Self::Dr => "dr",
+            Self::Tunnel(_) => "tunnel",
+        }
+    }
+}
+
+impl Encapsulation {
+    pub(super) const KNOWN: &[(&str, Self)] = &[("ipip", Self::Ipip), ("gue", Self::Gue)];
+    pub(super) const LATER: &[&str] = &["gre", "vxlan", "geneve"];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ipip => "ipip",
+            Self::Gue => "gue",
+        }
+    }
+
+    /// Its number in the maps.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Ipip => encapsulation::IPIP,
+            Self::Gue => encapsulation::GUE,
         }
     }
 }
@@ -92,4 +135,4 @@ macro_rules! display_word {
         }
     )*};
 }
-display_word!(Protocol, Method, Scheduler);
+display_word!(Protocol, Method, Scheduler, Encapsulation);

@@ -55,6 +55,12 @@ pub enum Error {
     /// The kernel refused the program.
     #[error("the kernel does not take the XDP program: {}", chain(.0))]
     Program(Box<aya::programs::ProgramError>),
+    /// No such interface.
+    #[error("interface {interface} does not exist; `ip link` lists those that do")]
+    NoInterface {
+        /// What was asked for.
+        interface: String,
+    },
     /// Another program is attached.
     #[error(
         "{interface}: another XDP program is attached there; \

@@ -5,6 +5,7 @@
 
 mod attach;
 mod clock;
+mod decap;
 mod error;
 mod maps;
 mod object;
@@ -25,6 +26,7 @@ use crate::tables::{MapOp, Tables};
 
 pub use attach::Mode;
 pub use clock::Clock;
+pub use decap::decap;
 pub use error::Error;
 pub use maps::Maps;
 pub use stats::Counters;
@@ -222,7 +224,8 @@ fn remove(pins: &Path) -> Result<Vec<String>, Error> {
 /// Whether a file in the pin directory is one of our maps or links.
 fn is_ours(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy());
-    is_link(path) || name.is_some_and(|name| MAPS.contains(&&*name))
+    is_link(path)
+        || name.is_some_and(|name| MAPS.contains(&&*name) || decap::MAPS.contains(&&*name))
 }
 
 fn is_link(path: &Path) -> bool {

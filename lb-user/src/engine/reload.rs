@@ -268,7 +268,9 @@ impl Engine {
     /// Puts the file that `self.site` names into force: first what can be refused, then the maps.
     async fn put_in_force(&mut self, wanted: &Interfaces) -> Result<(), StartError> {
         self.follow_targets();
+        self.network.own = identity::addresses().into_iter().collect();
         self.refresh_paths().await?;
+        self.warn_of_sources();
         // To see whether it fits; the interfaces come later.
         drop(self.wanted()?);
         let status = self.listen().await?;
@@ -287,6 +289,23 @@ impl Engine {
             self.status = Some(status);
         }
         Ok(())
+    }
+
+    /// Says so where this host's own packets to a real server would come from a VIP: its answers
+    /// would go to whoever holds that, which in direct routing is the real server itself.
+    fn warn_of_sources(&self) {
+        let services = &self.site.checked.site.services;
+        for real in services.iter().flat_map(|service| &service.reals) {
+            let source = self.network.path(real.address).and_then(|path| path.source);
+            if let Some(vip) = source.filter(|source| services.iter().any(|s| s.vip == *source)) {
+                warn!(
+                    real = %real.address,
+                    %vip,
+                    "probes would come from the VIP: give it to the interface as an address that \
+                     nothing starts from, `ip address change {vip} dev INTERFACE preferred_lft 0`"
+                );
+            }
+        }
     }
 
     /// Listens where the site file wants status served, unless that is where it is served already.

@@ -9,9 +9,10 @@ use lb_ebpf::abi::Unresolved;
 use tracing::{info, warn};
 
 use super::{Attached, Engine, SOLICIT};
+use crate::config::Method;
 use crate::datapath::Mode;
 use crate::network::{Path, netlink};
-use crate::time;
+use crate::{identity, time};
 
 /// Destinations of replies that were asked for lately, at most; beyond, the oldest is forgotten.
 const SOLICITED_MAX: usize = 1024;
@@ -22,6 +23,7 @@ impl Engine {
         self.network.links = self.netlink.links().await?;
         self.network
             .set_neighbours(self.netlink.neighbours().await?);
+        self.network.own = identity::addresses().into_iter().collect();
         self.refresh_paths().await?;
         self.follow_interfaces();
         self.dirty = true;
@@ -108,7 +110,15 @@ impl Engine {
     /// Every few seconds: makes sure of all next hops, which the kernel would otherwise let go
     /// stale, since the packets that use them do not pass its stack; settles rings.
     pub(super) async fn keep_house(&mut self, now: Instant) {
-        let hops: BTreeSet<Path> = self.network.hops().collect();
+        let mut hops: BTreeSet<Path> = self.network.hops().collect();
+        // Replies of nat go to clients, and nothing else would find out that a gateway was replaced.
+        let services = &self.site.checked.site.services;
+        if services.iter().any(|service| service.method == Method::Nat) {
+            match self.netlink.gateways().await {
+                Ok(gateways) => hops.extend(gateways),
+                Err(error) => Self::failed("gateways are not known", &error),
+            }
+        }
         for path in hops {
             if !self.solicit(path).await {
                 break;

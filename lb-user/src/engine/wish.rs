@@ -1,15 +1,14 @@
 //! From site file, health and next hops to what the data plane is to do: pure.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use lb_ebpf::NextHop;
 use lb_ebpf::abi::{Be16, Endpoint, method};
 
 use super::targets::Targets;
-use crate::config::{Method, Service, Site};
+use crate::config::{Method, RealServer, Service, Site};
 use crate::datapath::Clock;
 use crate::network::Network;
-use crate::tables::{RealWish, ServiceWish, Standing};
+use crate::tables::{RealWish, ServiceWish, Standing, Way};
 use health::Verdict;
 
 /// The key of a service in the maps.
@@ -38,7 +37,7 @@ pub(super) fn services(
                 port: real.port,
                 weight: real.weight.0,
                 standing: standing(targets, service, real.endpoint()),
-                next_hop: next_hop(network, service.method, real.address),
+                way: way(network, service, real),
             })
             .collect();
         wishes.push(ServiceWish {
@@ -46,6 +45,7 @@ pub(super) fn services(
             method: match service.method {
                 Method::Nat => method::NAT,
                 Method::Dr => method::DR,
+                Method::Tunnel(_) => method::TUNNEL,
             },
             timeout: clock.ticks(service.timeout),
             reals,
@@ -54,12 +54,30 @@ pub(super) fn services(
     wishes
 }
 
-/// Where packets to a real server go next. In direct routing they keep the VIP as their
-/// destination: a router would send them straight back, so behind one there is no way.
-fn next_hop(network: &mut Network, method: Method, real: IpAddr) -> Option<NextHop> {
-    match method {
-        Method::Dr if !network.is_on_link(real) => None,
-        Method::Dr | Method::Nat => network.next_hop(real),
+/// How packets get to a real server; `None` where they can't, or not yet.
+fn way(network: &mut Network, service: &Service, real: &RealServer) -> Option<Way> {
+    if network.own.contains(&real.address) {
+        // Its stack knows nothing of a port that nat would have to translate back.
+        let fits = service.method != Method::Nat || service.port == real.port;
+        return fits.then_some(Way::Local);
+    }
+    match service.method {
+        // In direct routing packets keep the VIP as their destination: a router would send them
+        // straight back.
+        Method::Dr if !network.is_on_link(real.address) => None,
+        Method::Dr | Method::Nat => network.next_hop(real.address).map(Way::Via),
+        Method::Tunnel(encapsulation) => {
+            let hop = network.next_hop(real.address)?;
+            let path = network.path(real.address)?;
+            let link = network.links.get(&hop.ifindex)?.mtu;
+            let mtu = path.mtu.unwrap_or(link).min(link);
+            Some(Way::Inside {
+                hop,
+                source: path.source?,
+                encapsulation: encapsulation.number(),
+                mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
+            })
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 pub mod netlink;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lb_ebpf::NextHop;
@@ -19,6 +19,8 @@ pub struct Link {
     pub name: String,
     /// Its Ethernet address; `None` for links that have none.
     pub mac: Option<Mac>,
+    /// Bytes an IP packet on it may have.
+    pub mtu: u32,
     /// How an XDP program is attached to it.
     pub xdp: Xdp,
 }
@@ -55,6 +57,10 @@ pub struct Path {
     pub ifindex: u32,
     /// Who gets them on that link: the gateway, or the destination itself.
     pub via: IpAddr,
+    /// The source address that this host's own packets there would have.
+    pub source: Option<IpAddr>,
+    /// Bytes a packet may have by the route; the link may allow fewer.
+    pub mtu: Option<u32>,
 }
 
 /// Everything known at this moment.
@@ -62,6 +68,8 @@ pub struct Path {
 pub struct Network {
     /// By interface index.
     pub links: BTreeMap<u32, Link>,
+    /// Addresses of this host itself.
+    pub own: BTreeSet<IpAddr>,
     /// Resolved neighbours, by interface index and address.
     neighbours: BTreeMap<(u32, IpAddr), Mac>,
     /// Paths to the destinations asked for.
@@ -84,12 +92,9 @@ impl Network {
     pub fn resolved(&mut self, ifindex: u32, address: IpAddr, mac: Mac) -> bool {
         let before = self.neighbours.insert((ifindex, address), mac);
         before != Some(mac)
-            && self.hops().any(|hop| {
-                hop == Path {
-                    ifindex,
-                    via: address,
-                }
-            })
+            && self
+                .hops()
+                .any(|hop| (hop.ifindex, hop.via) == (ifindex, address))
     }
 
     /// A neighbour's address is no longer known.
@@ -177,6 +182,7 @@ mod tests {
         let link = |name: &str, last| Link {
             name: name.to_owned(),
             mac: Some(mac(last)),
+            mtu: 1500,
             xdp: Xdp::None,
         };
         let mut network = Network::default();
@@ -188,6 +194,8 @@ mod tests {
                 Path {
                     ifindex: ETH0,
                     via: ip("10.0.0.11"),
+                    source: None,
+                    mtu: None,
                 },
             ),
             (
@@ -195,6 +203,8 @@ mod tests {
                 Path {
                     ifindex: ETH1,
                     via: ip("10.1.0.254"),
+                    source: None,
+                    mtu: None,
                 },
             ),
         ]));
@@ -251,6 +261,8 @@ mod tests {
             Path {
                 ifindex: ETH1,
                 via: ip("10.1.0.254"),
+                source: None,
+                mtu: None,
             },
         )]));
         assert_eq!(network.next_hop(ip("10.0.0.11")), None);

@@ -6,9 +6,9 @@
     reason = "the kernel's lists are open"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,7 +19,9 @@ use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttache
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::libc;
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
@@ -101,6 +103,7 @@ pub fn connect(neighbours: mpsc::Sender<Neighbour>) -> Result<(Netlink, Changes)
         MulticastGroup::Link,
         MulticastGroup::Neigh,
         MulticastGroup::Ipv4Route,
+        MulticastGroup::Ipv6Route,
     ];
     let (mut connection, _, mut messages) = new_multicast_connection(&groups)?;
     // Less is had where less is allowed; an overrun is noticed.
@@ -151,16 +154,12 @@ impl Netlink {
             .collect())
     }
 
-    /// All resolved IPv4 neighbours.
+    /// All resolved neighbours.
     ///
     /// # Errors
     /// As [`Self::links`].
     pub async fn neighbours(&self) -> Result<BTreeMap<(u32, IpAddr), Mac>, Error> {
-        let request = self
-            .handle
-            .neighbours()
-            .get()
-            .set_address_family(AddressFamily::Inet);
+        let request = self.handle.neighbours().get();
         let messages: Vec<NeighbourMessage> = answer(request.execute().try_collect()).await?;
         let resolved = messages.iter().filter_map(|message| {
             let Neighbour {
@@ -178,12 +177,14 @@ impl Netlink {
     /// # Errors
     /// As [`Self::links`].
     pub async fn path(&self, destination: IpAddr) -> Result<Option<Path>, Error> {
-        let IpAddr::V4(v4) = destination else {
-            return Ok(None);
+        let request = match destination {
+            IpAddr::V4(v4) => RouteMessageBuilder::<Ipv4Addr>::new()
+                .destination_prefix(v4, 32)
+                .build(),
+            IpAddr::V6(v6) => RouteMessageBuilder::<Ipv6Addr>::new()
+                .destination_prefix(v6, 128)
+                .build(),
         };
-        let request = RouteMessageBuilder::<Ipv4Addr>::new()
-            .destination_prefix(v4, 32)
-            .build();
         let mut routes = self.handle.route().get(request);
         // One destination, one answer: not the dump that the builder asks for.
         routes.message_mut().header.table = 0;
@@ -197,6 +198,25 @@ impl Netlink {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The gateways of all routes: next hops of whatever is not on a link of this host.
+    ///
+    /// # Errors
+    /// As [`Self::links`].
+    pub async fn gateways(&self) -> Result<BTreeSet<Path>, Error> {
+        let v4 = RouteMessageBuilder::<Ipv4Addr>::new().build();
+        let v6 = RouteMessageBuilder::<Ipv6Addr>::new().build();
+        let mut gateways = BTreeSet::new();
+        for request in [v4, v6] {
+            let routes = self.handle.route().get(request).execute();
+            let routes: Vec<RouteMessage> = answer(routes.try_collect()).await?;
+            // The destination only stands for "not the gateway itself".
+            let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+            let paths = routes.iter().filter_map(|route| path(route, nowhere));
+            gateways.extend(paths.filter(|path| path.via != nowhere));
+        }
+        Ok(gateways)
     }
 
     /// Has the kernel resolve a neighbour, or make sure of one it knows (`ip neigh … use`).
@@ -250,9 +270,9 @@ fn notice(message: NetlinkMessage<RouteNetlinkMessage>) -> Option<Notice> {
     }
 }
 
-/// An IPv4 neighbour on an Ethernet link.
+/// A neighbour on an Ethernet link.
 fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
-    if message.header.family != AddressFamily::Inet {
+    if ![AddressFamily::Inet, AddressFamily::Inet6].contains(&message.header.family) {
         return None;
     }
     let address = message
@@ -260,6 +280,7 @@ fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
         .iter()
         .find_map(|attribute| match attribute {
             NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => Some(IpAddr::V4(*v4)),
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => Some(IpAddr::V6(*v6)),
             _ => None,
         })?;
     let mac = message
@@ -289,12 +310,14 @@ fn link(message: &LinkMessage) -> Link {
     let mut link = Link {
         name: String::new(),
         mac: None,
+        mtu: 0,
         xdp: Xdp::None,
     };
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::Address(bytes) => link.mac = mac(bytes),
+            LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Xdp(attributes) => link.xdp = xdp(attributes),
             _ => {}
         }
@@ -323,17 +346,33 @@ fn path(route: &RouteMessage, destination: IpAddr) -> Option<Path> {
     let mut path = Path {
         ifindex: 0,
         via: destination,
+        source: None,
+        mtu: None,
     };
     for attribute in &route.attributes {
         match attribute {
+            RouteAttribute::PrefSource(RouteAddress::Inet(v4)) => path.source = Some((*v4).into()),
+            RouteAttribute::PrefSource(RouteAddress::Inet6(v6)) => path.source = Some((*v6).into()),
+            RouteAttribute::Metrics(metrics) => path.mtu = mtu(metrics),
             RouteAttribute::Oif(ifindex) => path.ifindex = *ifindex,
             RouteAttribute::Gateway(RouteAddress::Inet(gateway)) => {
                 path.via = IpAddr::V4(*gateway);
             }
+            RouteAttribute::Gateway(RouteAddress::Inet6(gateway)) => {
+                path.via = IpAddr::V6(*gateway);
+            }
+            RouteAttribute::Via(RouteVia::Inet6(gateway)) => path.via = IpAddr::V6(*gateway),
             _ => {}
         }
     }
     (path.ifindex != 0).then_some(path)
+}
+
+fn mtu(metrics: &[RouteMetric]) -> Option<u32> {
+    metrics.iter().find_map(|metric| match metric {
+        RouteMetric::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    })
 }
 
 fn mac(bytes: &[u8]) -> Option<Mac> {

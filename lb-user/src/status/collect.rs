@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
-use lb_ebpf::abi::{REAL_UP, Real, Traffic};
+use lb_ebpf::abi::{REAL_LOCAL, REAL_UP, Real, Traffic};
 
 use super::view::{InterfaceStatus, RealStatus, ServiceStatus, SiteStatus, Status, TrafficStatus};
 use crate::config::{Method, RealServer, Service};
@@ -121,12 +121,16 @@ fn real(
 ) -> RealStatus {
     let target = engine.targets.get(&service.name, declared.endpoint());
     let programmed = id.and_then(|id| engine.loaded.reals.get(&id));
-    let next_hop = match programmed.filter(|real| real.ifindex != 0) {
+    let next_hop = match programmed {
+        Some(real) if real.flags & REAL_LOCAL != 0 => "this host".to_owned(),
+        _ if service.method == Method::Nat && engine.network.own.contains(&declared.address) => {
+            "this host, where nat does not change the port".to_owned()
+        }
         _ if service.method == Method::Dr && !engine.network.is_on_link(declared.address) => {
             "behind a router, where dr does not reach".to_owned()
         }
-        Some(real) => real.next_hop.to_string(),
-        None => "unresolved".to_owned(),
+        Some(real) if real.ifindex != 0 => real.next_hop.to_string(),
+        _ => "unresolved".to_owned(),
     };
     RealStatus {
         address: declared.address,

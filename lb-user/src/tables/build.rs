@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use lb_ebpf::NextHop;
 use lb_ebpf::abi::{
-    self, Be16, Endpoint, Interface, MEMBERS_MAX, NatReply, REAL_DRAINING, REAL_UP, REALS_MAX,
-    RING_SLOTS_MAX, Real, SERVICES_MAX, Service, Slot, method,
+    self, Be16, Endpoint, Interface, MEMBERS_MAX, NatReply, REAL_DRAINING, REAL_LOCAL, REAL_UP,
+    REALS_MAX, RING_SLOTS_MAX, Real, SERVICES_MAX, Service, Slot, method,
 };
+
+use zerocopy::FromZeros as _;
 
 use super::ring::{self, Candidate};
 use super::stretch::{Full, Room};
@@ -51,8 +53,28 @@ pub struct RealWish {
     pub weight: u16,
     /// What its health allows.
     pub standing: Standing,
-    /// The next hop towards it; `None` while it is not known.
-    pub next_hop: Option<NextHop>,
+    /// The way to it; `None` while it is not known.
+    pub way: Option<Way>,
+}
+
+/// How packets get to a real server.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Way {
+    /// It is this host.
+    Local,
+    /// By a next hop.
+    Via(NextHop),
+    /// Inside other packets.
+    Inside {
+        /// The next hop of those.
+        hop: NextHop,
+        /// Their source address.
+        source: IpAddr,
+        /// A number of [`abi::encapsulation`].
+        encapsulation: u8,
+        /// Bytes they may have.
+        mtu: u16,
+    },
 }
 
 /// What a real server's health allows.
@@ -70,7 +92,7 @@ impl RealWish {
     }
 
     fn takes_new(&self) -> bool {
-        self.weight > 0 && self.standing == Standing::Up && self.next_hop.is_some()
+        self.weight > 0 && self.standing == Standing::Up && self.way.is_some()
     }
 }
 
@@ -280,30 +302,10 @@ impl<'a> Building<'a> {
                 Some(id) => *id,
                 None => self.real_ids.take().ok_or(Full::Reals(REALS_MAX))?,
             };
-            let up = real.standing == Standing::Up && real.next_hop.is_some();
             let before = self.previous.reals.get(&id);
-            // Without a next hop it is not up, and these are not read.
-            let hop = real
-                .next_hop
-                .or_else(|| before.map(last_hop))
-                .unwrap_or(NextHop {
-                    ifindex: 0,
-                    destination: abi::Mac([0; 6]),
-                    source: abi::Mac([0; 6]),
-                });
-            self.tables.reals.insert(
-                id,
-                Real {
-                    address: real.address.into(),
-                    ifindex: hop.ifindex,
-                    port: Be16::new(real.port),
-                    flags: if up { REAL_UP } else { 0 }
-                        | if real.weight == 0 { REAL_DRAINING } else { 0 },
-                    next_hop: hop.destination,
-                    source: hop.source,
-                    service,
-                },
-            );
+            self.tables
+                .reals
+                .insert(id, programmed(real, service, before));
             ids.push(id);
         }
         Ok(ids)
@@ -378,13 +380,36 @@ impl Ids {
     }
 }
 
-/// The next hop a real server had.
-fn last_hop(real: &Real) -> NextHop {
-    NextHop {
-        ifindex: real.ifindex,
-        destination: real.next_hop,
-        source: real.source,
-    }
+/// A real server as the program reads it. While no way to it is known it is not up, and the way it
+/// had stays written.
+fn programmed(wish: &RealWish, service: u32, before: Option<&Real>) -> Real {
+    let mut real = before.copied().unwrap_or_else(Real::new_zeroed);
+    real.address = wish.address.into();
+    real.port = Be16::new(wish.port);
+    real.service = service;
+    let flag = |is: bool, flag: u16| if is { flag } else { 0 };
+    real.flags = flag(wish.standing == Standing::Up && wish.way.is_some(), REAL_UP)
+        | flag(wish.weight == 0, REAL_DRAINING)
+        | flag(wish.way == Some(Way::Local), REAL_LOCAL);
+    let hop = match wish.way {
+        None | Some(Way::Local) => return real,
+        Some(Way::Via(hop)) => hop,
+        Some(Way::Inside {
+            hop,
+            source,
+            encapsulation,
+            mtu,
+        }) => {
+            real.tunnel_source = source.into();
+            real.encapsulation = encapsulation;
+            real.mtu = mtu;
+            hop
+        }
+    };
+    real.ifindex = hop.ifindex;
+    real.next_hop = hop.destination;
+    real.source = hop.source;
+    real
 }
 
 /// The member list: who stays keeps its index, who is new takes a free one, who goes leaves

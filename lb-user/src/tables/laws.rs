@@ -35,7 +35,7 @@ fn real() -> impl Strategy<Value = RealWish> {
             port: 80,
             weight,
             standing: if up { Standing::Up } else { Standing::Down },
-            next_hop: resolved.then(|| hop(last)),
+            way: resolved.then(|| Way::Via(hop(last))),
         }
     })
 }
@@ -99,7 +99,7 @@ fn assert_serves(wish: &Wish, tables: &Tables) {
         let willing = service
             .reals
             .iter()
-            .filter(|r| r.weight > 0 && r.standing == Standing::Up && r.next_hop.is_some())
+            .filter(|r| r.weight > 0 && r.standing == Standing::Up && r.way.is_some())
             .count();
         let mut owners = std::collections::BTreeSet::new();
         for slot in tables.ring_of(programmed).iter() {
@@ -129,7 +129,7 @@ fn many(weights: [u16; 2]) -> Wish {
         port: 80,
         weight,
         standing: Standing::Up,
-        next_hop: Some(hop(last)),
+        way: Some(Way::Via(hop(last))),
     };
     let service = |port| ServiceWish {
         key: Endpoint::new(Ipv4Addr::new(10, 0, 0, 100).into(), Be16::new(port), 6),

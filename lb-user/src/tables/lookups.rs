@@ -10,7 +10,8 @@ use lb_ebpf::abi::{
     Addr, Endpoint, Flow, FlowKey, Interface, NatReply, Real, Service, Slot, Traffic,
 };
 use lb_ebpf::parse::Packet;
-use lb_ebpf::{Lookups, Route};
+use lb_ebpf::{Frame, Lookups, Route};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{NO_REAL, Tables};
 
@@ -48,6 +49,45 @@ impl HostMaps {
                 .or_default(),
         );
         change(self.real_traffic.borrow_mut().entry(real).or_default());
+    }
+}
+
+/// A frame on the host that can grow and shrink, as one in the kernel can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostFrame(pub Vec<u8>);
+
+impl Frame for HostFrame {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn read<T: FromBytes + Immutable>(&self, offset: usize) -> Option<T> {
+        self.0.as_slice().read(offset)
+    }
+
+    fn write<T: IntoBytes + Immutable>(&mut self, offset: usize, value: &T) -> Option<()> {
+        self.0.as_mut_slice().write(offset, value)
+    }
+
+    fn grow(&mut self, bytes: usize) -> Option<()> {
+        self.0.splice(0..0, std::iter::repeat_n(0, bytes));
+        Some(())
+    }
+
+    fn shrink(&mut self, bytes: usize) -> Option<()> {
+        if bytes >= self.0.len() {
+            return None;
+        }
+        self.0.drain(..bytes);
+        Some(())
+    }
+
+    fn truncate(&mut self, len: usize) -> Option<()> {
+        if len >= self.0.len() {
+            return None;
+        }
+        self.0.truncate(len);
+        Some(())
     }
 }
 
@@ -97,7 +137,7 @@ impl Lookups for HostMaps {
 
     fn route(&self, _ingress: u32, packet: &Packet) -> Route {
         self.routes
-            .get(&Addr::v4(packet.destination))
+            .get(&packet.destination)
             .copied()
             .unwrap_or(Route::NotRouted)
     }
@@ -106,7 +146,7 @@ impl Lookups for HostMaps {
         self.unresolved.borrow_mut().push(destination);
     }
 
-    fn count(&self, service: u32, real: u32, bytes: u16, new: bool) {
+    fn count(&self, service: u32, real: u32, bytes: u32, new: bool) {
         self.count_both(service, real, |traffic| {
             traffic.packets += 1;
             traffic.bytes += u64::from(bytes);
@@ -114,7 +154,7 @@ impl Lookups for HostMaps {
         });
     }
 
-    fn count_reply(&self, service: u32, real: u32, bytes: u16) {
+    fn count_reply(&self, service: u32, real: u32, bytes: u32) {
         self.count_both(service, real, |traffic| {
             traffic.reply_packets += 1;
             traffic.reply_bytes += u64::from(bytes);

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use lb_ebpf::abi::{Endpoint, Interface, NatReply, Real, Service, Slot};
 
-pub use build::{Built, Memo, RealWish, ServiceWish, Standing, Wish};
+pub use build::{Built, Memo, RealWish, ServiceWish, Standing, Way, Wish};
 pub use diff::{MapOp, diff};
 pub use stretch::Full;
 

@@ -171,7 +171,7 @@ mod tests {
 
     use super::*;
     use crate::tables::build::build;
-    use crate::tables::{Memo, RealWish, ServiceWish, Standing, Wish};
+    use crate::tables::{Memo, RealWish, ServiceWish, Standing, Way, Wish};
 
     const TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -181,11 +181,11 @@ mod tests {
             port: 80,
             weight: 1,
             standing: if up { Standing::Up } else { Standing::Down },
-            next_hop: Some(NextHop {
+            way: Some(Way::Via(NextHop {
                 ifindex: 2,
                 destination: Mac([2; 6]),
                 source: Mac([4; 6]),
-            }),
+            })),
         };
         Wish {
             interfaces: Vec::new(),

@@ -3,18 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use lb_ebpf::abi::{Addr, Reason, Traffic, method};
 
-use super::site::{LAN, Served};
+use super::anatomy;
+use super::served::Served;
+use super::site::LAN;
 use super::stage::{Seen, Stage, xdp};
 
 /// A frame and what must become of it. The name is a sentence.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) ingress: u32,
     pub(super) input: Vec<u8>,
     pub(super) code: u32,
@@ -22,7 +24,7 @@ pub(super) struct Case {
     reason: Reason,
     output: Vec<u8>,
     counts: Option<Counts>,
-    unresolved: Option<Ipv4Addr>,
+    unresolved: Option<IpAddr>,
 }
 
 /// Whose counters a frame makes grow.
@@ -33,27 +35,26 @@ enum Counts {
 }
 
 /// A frame that passes to the stack, as it came.
-pub(super) fn passes(name: &'static str, reason: Reason, input: impl Into<Vec<u8>>) -> Case {
+pub(super) fn passes(name: impl Into<String>, reason: Reason, input: impl Into<Vec<u8>>) -> Case {
     Case::untouched(name, reason, xdp::PASS, input.into())
 }
 
 /// A frame that is dropped.
-pub(super) fn drops(name: &'static str, reason: Reason, input: impl Into<Vec<u8>>) -> Case {
+pub(super) fn drops(name: impl Into<String>, reason: Reason, input: impl Into<Vec<u8>>) -> Case {
     Case::untouched(name, reason, xdp::DROP, input.into())
 }
 
 /// A client's frame that goes to the real server of `service`, as `output`.
 pub(super) fn forwards(
-    name: &'static str,
+    name: impl Into<String>,
     service: &Served,
     input: impl Into<Vec<u8>>,
     output: impl Into<Vec<u8>>,
 ) -> Case {
-    let dr = service.method == method::DR;
-    let reason = if dr {
-        Reason::ForwardedDr
-    } else {
-        Reason::ForwardedNat
+    let reason = match service.method {
+        method::NAT => Reason::ForwardedNat,
+        method::TUNNEL => Reason::ForwardedTunnel,
+        _ => Reason::ForwardedDr,
     };
     let counts = Counts::Request {
         service: *service,
@@ -65,9 +66,27 @@ pub(super) fn forwards(
         .counting(counts)
 }
 
+/// A client's frame that stays here, since this host is the real server of `service`.
+pub(super) fn stays(name: impl Into<String>, service: &Served, input: impl Into<Vec<u8>>) -> Case {
+    let counts = Counts::Request {
+        service: *service,
+        opens: false,
+    };
+    passes(name, Reason::ForwardedLocal, input).counting(counts)
+}
+
+/// A client's frame that is too long for the way, answered by `output`.
+pub(super) fn tells(
+    name: impl Into<String>,
+    input: impl Into<Vec<u8>>,
+    output: impl Into<Vec<u8>>,
+) -> Case {
+    Case::untouched(name, Reason::TooBigTold, xdp::TX, input.into()).becoming(output.into())
+}
+
 /// A reply of the real server of `service` that goes to its client, as `output`.
 pub(super) fn replies(
-    name: &'static str,
+    name: impl Into<String>,
     service: &Served,
     input: impl Into<Vec<u8>>,
     output: impl Into<Vec<u8>>,
@@ -78,10 +97,10 @@ pub(super) fn replies(
 }
 
 impl Case {
-    fn untouched(name: &'static str, reason: Reason, code: u32, input: Vec<u8>) -> Self {
+    fn untouched(name: impl Into<String>, reason: Reason, code: u32, input: Vec<u8>) -> Self {
         let output = input.clone();
         Self {
-            name,
+            name: name.into(),
             ingress: LAN,
             input,
             code,
@@ -129,8 +148,8 @@ impl Case {
     }
 
     /// The daemon is asked to have this destination resolved.
-    pub(super) fn asking_for(mut self, destination: Ipv4Addr) -> Self {
-        self.unresolved = Some(destination);
+    pub(super) fn asking_for(mut self, destination: impl Into<IpAddr>) -> Self {
+        self.unresolved = Some(destination.into());
         self
     }
 
@@ -151,7 +170,7 @@ impl Case {
     fn wanted(&self, stage: &Stage) -> Result<Seen> {
         let (mut services, mut reals) = (BTreeMap::new(), BTreeMap::new());
         if let Some(counts) = self.counts {
-            let (served, traffic) = self.traffic(counts);
+            let (served, traffic) = self.traffic(counts)?;
             services.insert(stage.service_id(&served.key())?, traffic);
             reals.insert(stage.real_id(&served.key(), served.real)?, traffic);
         }
@@ -171,9 +190,10 @@ impl Case {
     }
 
     /// One packet, of the length that its header says.
-    fn traffic(&self, counts: Counts) -> (Served, Traffic) {
-        let bytes = u64::from(u16::from_be_bytes([self.input[16], self.input[17]]));
-        match counts {
+    fn traffic(&self, counts: Counts) -> Result<(Served, Traffic)> {
+        let packet = anatomy::of(&self.input).context("it holds no packet")?;
+        let bytes = packet.len() as u64;
+        Ok(match counts {
             Counts::Request { service, opens } => {
                 let connections = u64::from(opens);
                 (
@@ -194,7 +214,7 @@ impl Case {
                 };
                 (service, traffic)
             }
-        }
+        })
     }
 }
 

@@ -7,9 +7,9 @@ use lb_ebpf::abi::{Addr, Flow, FlowKey, Reason, Traffic};
 use lb_ebpf::{Action, NextHop, Route, steer};
 use lb_user::datapath::Counters;
 use lb_user::tables::MapOp;
-use lb_user::tables::lookups::HostMaps;
+use lb_user::tables::lookups::{HostFrame, HostMaps};
 
-use super::site::{WAYS, Way, own_mac};
+use super::site::{ROUTES, RouteTo, own_mac};
 use super::stage::{Out, Plane, Stage, xdp};
 
 /// A stage on the host.
@@ -41,14 +41,14 @@ impl Host {
 
     /// Fills in the routes that the kernel's tables have.
     fn route(&mut self) {
-        self.maps.routes = WAYS
+        self.maps.routes = ROUTES
             .iter()
             .map(|way| (Addr::from(way.to), route(way)))
             .collect();
     }
 }
 
-fn route(way: &Way) -> Route {
+fn route(way: &RouteTo) -> Route {
     match way.neighbour {
         None => Route::Unresolved,
         Some(destination) => {
@@ -69,9 +69,9 @@ impl Plane for Host {
     }
 
     fn run(&mut self, ingress: u32, frame: &[u8]) -> Result<Out> {
-        let mut frame = frame.to_vec();
+        let mut frame = HostFrame(frame.to_vec());
         (self.ingress, self.now) = (ingress, self.now.wrapping_add(1));
-        let verdict = steer(&mut frame[..], &self.maps, ingress, self.now);
+        let verdict = steer(&mut frame, &self.maps, ingress, self.now);
         *self.verdicts.entry(verdict.reason).or_default() += 1;
         let (code, egress) = match verdict.action {
             Action::Pass => (xdp::PASS, None),
@@ -82,7 +82,7 @@ impl Plane for Host {
         Ok(Out {
             code,
             egress,
-            frame,
+            frame: frame.0,
         })
     }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use nix::sched::{CloneFlags, unshare};
 
-use super::site::{DIRECTOR, LAN, LB, LB_WAN, UNSERVED, WAN, WAYS};
+use super::site::{DIRECTOR, DIRECTOR6, LAN, LB, LB_WAN, ROUTES, UNSERVED, WAN};
 
 /// Runs `work` on a thread with the network of the packet table.
 pub(super) fn within<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
@@ -27,7 +27,11 @@ pub(super) fn within<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result
 pub(super) fn set_forwarding(on: bool) -> Result<()> {
     let value = if on { "1" } else { "0" };
     // In /proc/sys/net the namespace of the thread is seen, not that of the process.
-    std::fs::write("/proc/sys/net/ipv4/ip_forward", value).context("cannot set ip_forward")
+    for setting in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+        std::fs::write(format!("/proc/sys/net/{setting}"), value)
+            .with_context(|| format!("cannot set {setting}"))?;
+    }
+    Ok(())
 }
 
 fn build() -> Result<()> {
@@ -45,13 +49,15 @@ fn build() -> Result<()> {
         ip(&format!("link set {far} up"))?;
     }
     ip(&format!("address add {DIRECTOR}/32 dev lan"))?;
-    for way in &WAYS {
+    ip(&format!("-6 address add {DIRECTOR6}/128 dev lan nodad"))?;
+    for way in &ROUTES {
         let dev = if way.ifindex == WAN { "wan" } else { "lan" };
         let via = way
             .via
             .map(|router| format!("via {router} onlink"))
             .unwrap_or_default();
-        ip(&format!("route add {}/32 {via} dev {dev}", way.to))?;
+        let family = if way.to.is_ipv4() { "-4" } else { "-6" };
+        ip(&format!("{family} route add {} {via} dev {dev}", way.to))?;
         if let Some(mac) = way.neighbour {
             let neighbour = way.via.unwrap_or(way.to);
             ip(&format!(

@@ -1,14 +1,16 @@
 //! The site of the packet table: addresses, services with one willing real server each, so that
 //! the table can say where a frame goes, and the routes of the director.
 //!
-//! Not here: the site that changes ([`super::stories`]).
+//! Not here: services of every kind ([`super::kinds`]), the site that changes ([`super::stories`]).
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use lb_ebpf::NextHop;
-use lb_ebpf::abi::{Be16, Endpoint, Interface, Mac, method};
+use lb_ebpf::abi::{Interface, Mac, method};
 use lb_ebpf::wire::{tcp::Tcp, udp::Udp};
-use lb_user::tables::{RealWish, ServiceWish, Standing, Wish};
+use lb_user::tables::{RealWish, Standing, Wish};
+
+use super::kinds;
+use super::served::{Served, on_lan, on_wan};
 
 /// Interface that frames come in by, and most leave by.
 pub(super) const LAN: u32 = 7;
@@ -42,6 +44,34 @@ pub(super) const SILENT_CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 pub(super) const NOWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 /// The router on [`LAN`].
 pub(super) const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
+/// The director, by IPv6.
+pub(super) const DIRECTOR6: Ipv6Addr = lan6(2);
+/// Where all services of IPv6 are.
+pub(super) const VIP6: Ipv6Addr = lan6(0x100);
+/// The router on [`LAN`], by IPv6.
+pub(super) const ROUTER6: Ipv6Addr = lan6(1);
+/// As [`CLIENT`], by IPv6.
+pub(super) const CLIENT6: Ipv6Addr = outside6(7);
+/// As [`ROUTED_CLIENT`], by IPv6.
+pub(super) const ROUTED_CLIENT6: Ipv6Addr = outside6(8);
+/// As [`WAN_CLIENT`], by IPv6.
+pub(super) const WAN_CLIENT6: Ipv6Addr = outside6(9);
+/// As [`SILENT_CLIENT`], by IPv6.
+pub(super) const SILENT_CLIENT6: Ipv6Addr = outside6(10);
+/// As [`NOWHERE`], by IPv6.
+pub(super) const NOWHERE6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xdead, 0, 0, 0, 0, 1);
+
+/// An address of [`LAN`].
+pub(super) const fn lan6(last: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, last)
+}
+
+/// An address of the Internet.
+const fn outside6(last: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 0x51, 0x100, 0, 0, 0, last)
+}
+
 /// The client's port.
 pub(super) const PORT: u16 = 40_000;
 
@@ -51,83 +81,6 @@ pub(super) const TIMEOUT: u32 = 1 << 24;
 /// The lab's Ethernet addresses: locally administered, numbered.
 pub(super) const fn mac(last: u8) -> Mac {
     Mac([2, 0, 0, 0, 0, last])
-}
-
-/// A virtual service at [`VIP`] with one real server.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Served {
-    pub(super) port: u16,
-    pub(super) protocol: u8,
-    pub(super) method: u8,
-    pub(super) real: Ipv4Addr,
-    pub(super) real_port: u16,
-    pub(super) next_hop: NextHop,
-}
-
-impl Served {
-    /// VIP, port and protocol.
-    pub(super) fn key(&self) -> Endpoint {
-        Endpoint::new(VIP.into(), Be16::new(self.port), self.protocol)
-    }
-
-    fn wish(&self) -> ServiceWish {
-        self.wish_of(vec![self.real_wish()])
-    }
-
-    fn wish_of(&self, reals: Vec<RealWish>) -> ServiceWish {
-        ServiceWish {
-            key: self.key(),
-            method: self.method,
-            timeout: TIMEOUT,
-            reals,
-        }
-    }
-
-    fn real_wish(&self) -> RealWish {
-        RealWish {
-            address: self.real.into(),
-            port: self.real_port,
-            weight: 100,
-            standing: Standing::Up,
-            next_hop: Some(self.next_hop),
-        }
-    }
-}
-
-/// A service whose real server, number `last`, is on [`LAN`].
-const fn on_lan(port: u16, protocol: u8, method: u8, last: u8, real_port: u16) -> Served {
-    let real = Ipv4Addr::new(10, 77, 0, last);
-    let next_hop = NextHop {
-        ifindex: LAN,
-        destination: mac(last),
-        source: LB,
-    };
-    Served {
-        port,
-        protocol,
-        method,
-        real,
-        real_port,
-        next_hop,
-    }
-}
-
-/// A service whose real server, number `last`, is on [`WAN`].
-const fn on_wan(port: u16, method: u8, last: u8, real_port: u16) -> Served {
-    let real = Ipv4Addr::new(10, 78, 0, last);
-    let next_hop = NextHop {
-        ifindex: WAN,
-        destination: mac(last),
-        source: LB_WAN,
-    };
-    Served {
-        port,
-        protocol: Tcp::PROTOCOL,
-        method,
-        real,
-        real_port,
-        next_hop,
-    }
 }
 
 /// TCP by direct routing.
@@ -171,6 +124,7 @@ pub(super) fn wish() -> Wish {
     let mut services: Vec<_> = [WEB, DNS, SHOP, GAME, FAR_WEB, FAR_SHOP]
         .iter()
         .map(Served::wish)
+        .chain(kinds::services().iter().map(Served::wish))
         .collect();
     let crowd = (21..25).map(|last| on_lan(90, Tcp::PROTOCOL, method::NAT, last, 9000));
     services.push(CROWD.wish_of(crowd.map(|server| server.real_wish()).collect()));
@@ -188,10 +142,13 @@ pub(super) fn wish() -> Wish {
             ..real
         }),
         idle(UNREACHABLE, method::DR, |real| RealWish {
-            next_hop: None,
+            way: None,
             ..real
         }),
         on_lan(EMPTY, Tcp::PROTOCOL, method::DR, 17, EMPTY).wish_of(Vec::new()),
+        on_lan(EMPTY, Tcp::PROTOCOL, method::DR, 17, EMPTY)
+            .over_v6(lan6(17))
+            .wish_of(Vec::new()),
     ]);
     Wish {
         interfaces: interfaces(),
@@ -201,44 +158,46 @@ pub(super) fn wish() -> Wish {
 
 /// How the director reaches a destination.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Way {
+pub(super) struct RouteTo {
     /// The destination, alone: no other address is routed.
-    pub(super) to: Ipv4Addr,
+    pub(super) to: IpAddr,
     /// The interface: [`LAN`] or [`WAN`].
     pub(super) ifindex: u32,
     /// The router on the way.
-    pub(super) via: Option<Ipv4Addr>,
+    pub(super) via: Option<IpAddr>,
     /// The next hop's Ethernet address, if it is known.
     pub(super) neighbour: Option<Mac>,
 }
 
 /// All routes of the director.
-pub(super) const WAYS: [Way; 4] = [
-    Way {
-        to: CLIENT,
-        ifindex: LAN,
-        via: None,
-        neighbour: Some(CLIENT_MAC),
-    },
-    Way {
-        to: ROUTED_CLIENT,
-        ifindex: LAN,
-        via: Some(ROUTER),
-        neighbour: Some(ROUTER_MAC),
-    },
-    Way {
-        to: WAN_CLIENT,
-        ifindex: WAN,
-        via: None,
-        neighbour: Some(mac(10)),
-    },
-    Way {
-        to: SILENT_CLIENT,
-        ifindex: LAN,
-        via: None,
-        neighbour: None,
-    },
+pub(super) const ROUTES: [RouteTo; 8] = [
+    direct(IpAddr::V4(CLIENT), LAN, Some(CLIENT_MAC)),
+    direct(IpAddr::V4(WAN_CLIENT), WAN, Some(mac(10))),
+    direct(IpAddr::V4(SILENT_CLIENT), LAN, None),
+    routed(IpAddr::V4(ROUTED_CLIENT), IpAddr::V4(ROUTER)),
+    direct(IpAddr::V6(CLIENT6), LAN, Some(CLIENT_MAC)),
+    direct(IpAddr::V6(WAN_CLIENT6), WAN, Some(mac(10))),
+    direct(IpAddr::V6(SILENT_CLIENT6), LAN, None),
+    routed(IpAddr::V6(ROUTED_CLIENT6), IpAddr::V6(ROUTER6)),
 ];
+
+const fn direct(to: IpAddr, ifindex: u32, neighbour: Option<Mac>) -> RouteTo {
+    RouteTo {
+        to,
+        ifindex,
+        via: None,
+        neighbour,
+    }
+}
+
+const fn routed(to: IpAddr, router: IpAddr) -> RouteTo {
+    RouteTo {
+        to,
+        ifindex: LAN,
+        via: Some(router),
+        neighbour: Some(ROUTER_MAC),
+    }
+}
 
 /// The director's own Ethernet address on an interface.
 pub(super) fn own_mac(ifindex: u32) -> Mac {

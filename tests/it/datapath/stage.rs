@@ -3,7 +3,7 @@
 //! Not here: the two planes ([`super::host`], [`super::kernel`]).
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, ensure};
 use lb_ebpf::abi::{Addr, Endpoint, Flow, FlowKey, Reason, Traffic};
@@ -153,7 +153,7 @@ impl Stage {
     }
 
     /// The id of a service's real server.
-    pub(super) fn real_id(&self, key: &Endpoint, address: Ipv4Addr) -> Result<u32> {
+    pub(super) fn real_id(&self, key: &Endpoint, address: IpAddr) -> Result<u32> {
         let service = self.service_id(key)?;
         let mut reals = self.tables.reals.iter();
         let found = reals.find(|(_, r)| r.service == service && r.address == address.into());

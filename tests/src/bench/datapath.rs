@@ -16,7 +16,7 @@ use lb_ebpf::abi::{Be16, Endpoint, Interface, Mac, Reason, method, name};
 use lb_ebpf::wire::{tcp::Tcp, udp::Udp};
 use lb_user::datapath::Maps;
 use lb_user::tables::build::build;
-use lb_user::tables::{Memo, RealWish, ServiceWish, Standing, Tables, Wish, diff};
+use lb_user::tables::{Memo, RealWish, ServiceWish, Standing, Tables, Way, Wish, diff};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{Report, rows};
@@ -217,11 +217,11 @@ fn wish(changed: &[u16]) -> Wish {
                 port,
                 weight: u16::from(last > 0 || !changed.contains(&port)),
                 standing: Standing::Up,
-                next_hop: Some(NextHop {
+                way: Some(Way::Via(NextHop {
                     ifindex: LOOPBACK,
                     destination: Mac([2, 0, 0, 0, 1, last]),
                     source: LB,
-                }),
+                })),
             })
             .collect(),
     };

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /` | the server's name |
 //! | `GET /blob/BYTES?SEED` | that many bytes, made from the seed |
+//! | `PUT /sink` | how many bytes came, and their SHA-256 |
 //! | `GET /slow/MILLISECONDS` | the name, that much later |
 //! | `GET /health` | 200, or 503 after `POST /health/off` until `POST /health/on` |
 //!
@@ -21,7 +22,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt as _, Either, Full};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
@@ -31,7 +32,12 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, UdpSocket};
 
-use super::{blob::Blob, request::SERVER_HEADER};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    blob::{Blob, hex},
+    request::SERVER_HEADER,
+};
 
 /// The longest wait and the largest blob it gives.
 const SLOWEST: u64 = 60_000;
@@ -111,8 +117,21 @@ async fn echo(socket: UdpSocket, name: String) {
 
 impl Server {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let (status, body) = match (request.method(), request.uri().path()) {
+            (&Method::PUT, "/sink") => swallowed(request.into_body()).await,
+            _ => self.said(&request).await,
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        if let Ok(name) = self.name.parse() {
+            response.headers_mut().insert(SERVER_HEADER, name);
+        }
+        response
+    }
+
+    async fn said(&self, request: &Request<Incoming>) -> (StatusCode, Body) {
         let path = request.uri().path();
-        let (status, body) = match (request.method(), path) {
+        match (request.method(), path) {
             (&Method::GET, "/") => (StatusCode::OK, self.text()),
             (&Method::GET, "/health") if self.healthy.load(Ordering::Relaxed) => {
                 (StatusCode::OK, self.text())
@@ -122,15 +141,9 @@ impl Server {
                 self.healthy.store(path.ends_with("on"), Ordering::Relaxed);
                 (StatusCode::OK, self.text())
             }
-            (&Method::GET, _) => self.made_to_order(&request).await,
+            (&Method::GET, _) => self.made_to_order(request).await,
             _ => (StatusCode::METHOD_NOT_ALLOWED, self.text()),
-        };
-        let mut response = Response::new(body);
-        *response.status_mut() = status;
-        if let Ok(name) = self.name.parse() {
-            response.headers_mut().insert(SERVER_HEADER, name);
         }
-        response
     }
 
     async fn made_to_order(&self, request: &Request<Incoming>) -> (StatusCode, Body) {
@@ -160,4 +173,21 @@ impl Server {
     fn text(&self) -> Body {
         Either::Left(Full::from(format!("{}\n", self.name)))
     }
+}
+
+/// Reads a body to its end, and says what it was.
+async fn swallowed(mut body: Incoming) -> (StatusCode, Body) {
+    let (mut bytes, mut hash) = (0, Sha256::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            let message = format!("broke after {bytes} bytes\n");
+            return (StatusCode::BAD_REQUEST, Either::Left(Full::from(message)));
+        };
+        if let Ok(data) = frame.into_data() {
+            bytes += data.len();
+            hash.update(&data);
+        }
+    }
+    let text = format!("{bytes} {}\n", hex(&hash.finalize()));
+    (StatusCode::OK, Either::Left(Full::from(text)))
 }

@@ -71,7 +71,8 @@ fn build_host(id: LabId, host: &Host) -> Result<Vec<StubLink>> {
 }
 
 /// The name of the bridge port at the other end of an interface.
-pub(super) fn peer_name(host: &Host, port: &Port) -> String {
+#[must_use]
+pub fn peer_name(host: &Host, port: &Port) -> String {
     format!("{}.{}", host.name, port.name)
 }
 
@@ -108,6 +109,10 @@ fn host_commands(host: &Host) -> Vec<String> {
     }
     batch.extend(
         host.gateway
+            .map(|via| format!("route add default via {via}")),
+    );
+    batch.extend(
+        host.gateway6
             .map(|via| format!("route add default via {via}")),
     );
     batch

@@ -3,7 +3,10 @@
 //!
 //! Not here: what they do (`guest::load` and its neighbours).
 
-use std::path::PathBuf;
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
@@ -42,7 +45,11 @@ impl Lab {
     /// # Errors
     /// When the client cannot be started.
     pub fn load_with(&self, options: &[&str]) -> Result<Load> {
-        let target = format!("{VIP}:80");
+        self.load_at((VIP, 80).into(), options)
+    }
+
+    fn load_at(&self, target: SocketAddr, options: &[&str]) -> Result<Load> {
+        let target = target.to_string();
         let args = [&["load", "--target", &target], options].concat();
         Ok(Load(self.spawn(CLIENT, "load", demo()?, &args)?))
     }
@@ -52,8 +59,16 @@ impl Lab {
     /// # Errors
     /// When the client does not end soon.
     pub fn requests(&self, count: u64) -> Result<Summary> {
+        self.requests_at((VIP, 80).into(), count)
+    }
+
+    /// Makes this many requests to a target, each on a connection of its own.
+    ///
+    /// # Errors
+    /// When the client does not end soon.
+    pub fn requests_at(&self, target: SocketAddr, count: u64) -> Result<Summary> {
         let count = count.to_string();
-        let load = self.load_with(&["--count", &count, "--rate", "500"])?;
+        let load = self.load_at(target, &["--count", &count, "--rate", "500"])?;
         load.0.wait_exit().with_context(|| load.so_far())?;
         load.summary()
     }
@@ -66,12 +81,31 @@ impl Lab {
         self.ask(CLIENT, "fetch", &["fetch", url])
     }
 
+    /// Sends this many bytes made from a seed to the web server behind a URL, from the client's
+    /// host; gives length and hash of what came there.
+    ///
+    /// # Errors
+    /// When the transfer fails; the reason is in the message.
+    pub fn upload(&self, url: &str, seed: u64, bytes: u64) -> Result<Fetched> {
+        let blob = format!("{bytes}?{seed}");
+        self.ask(CLIENT, "upload", &["fetch", "--upload", &blob, url])
+    }
+
     /// Sends datagrams to port 7 of the VIP from several sockets in turn.
     ///
     /// # Errors
     /// When the client fails; datagrams not answered are in the result.
     pub fn echo(&self, sockets: u16, count: u32) -> Result<Echoed> {
-        let (target, sockets, count) = (format!("{VIP}:7"), sockets.to_string(), count.to_string());
+        self.echo_at(VIP.into(), sockets, count)
+    }
+
+    /// Sends datagrams to port 7 of an address from several sockets in turn.
+    ///
+    /// # Errors
+    /// As [`Lab::echo`].
+    pub fn echo_at(&self, address: IpAddr, sockets: u16, count: u32) -> Result<Echoed> {
+        let target = SocketAddr::new(address, 7).to_string();
+        let (sockets, count) = (sockets.to_string(), count.to_string());
         let args = [
             "udp",
             "--target",

@@ -2,7 +2,7 @@
 //!
 //! Not here: making it (`link`), and the networks that tests use (`topology`).
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The network namespace that holds the bridges.
 pub const SWITCH: &str = "switch";
@@ -47,6 +47,8 @@ pub struct Host {
     pub loopback: Vec<String>,
     /// The next hop of its default route.
     pub gateway: Option<Ipv4Addr>,
+    /// The next hop of its default route in IPv6.
+    pub gateway6: Option<Ipv6Addr>,
     /// What to write under /proc/sys/net, for example `("ipv4/ip_forward", "1")`.
     pub sysctls: Vec<(&'static str, &'static str)>,
 }
@@ -60,6 +62,7 @@ impl Host {
             ports: vec![],
             loopback: vec![],
             gateway: None,
+            gateway6: None,
             sysctls: vec![],
         }
     }

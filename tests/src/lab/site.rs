@@ -4,10 +4,10 @@
 
 use std::{
     fmt::{self, Display},
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
 };
 
-use super::topology::{LB1, LB1_ADDRESS, Method, VIP, web_address};
+use super::topology::{LB1, LB1_ADDRESS, Method, VIP, twin, web_address};
 
 /// A site file with one director.
 #[derive(Clone, Debug)]
@@ -48,10 +48,14 @@ impl Display for Site {
 pub struct Service {
     /// Its name.
     pub name: String,
+    /// The address that clients use.
+    pub vip: IpAddr,
     /// `tcp` or `udp`.
     pub protocol: &'static str,
-    /// Its port, here and on the real servers.
+    /// Its port.
     pub port: u16,
+    /// The port on the real servers; none when it is the same.
+    pub real_port: Option<u16>,
     /// How it forwards.
     pub method: Method,
     /// The lines of its health table; none when real servers are always up.
@@ -64,7 +68,7 @@ pub struct Service {
 #[derive(Clone, Copy, Debug)]
 pub struct Real {
     /// Its address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Its share of new flows, relative to the others'.
     pub weight: u16,
 }
@@ -75,13 +79,15 @@ impl Service {
     pub fn web(method: Method, webs: u8) -> Self {
         let address = |number| web_address(method, number);
         let reals = (1..=webs).map(|number| Real {
-            address: address(number),
+            address: address(number).into(),
             weight: 100,
         });
         Self {
             name: "web".to_owned(),
+            vip: VIP.into(),
             protocol: "tcp",
             port: 80,
+            real_port: None,
             method,
             health: None,
             reals: reals.collect(),
@@ -109,6 +115,40 @@ impl Service {
         self
     }
 
+    /// Moves it to the IPv6 twin of its VIP.
+    #[must_use]
+    pub fn vip6(mut self) -> Self {
+        self.vip = ipv6(self.vip);
+        self
+    }
+
+    /// Names its real servers by their IPv6 twins.
+    #[must_use]
+    pub fn reals6(mut self) -> Self {
+        for real in &mut self.reals {
+            real.address = ipv6(real.address);
+        }
+        self
+    }
+
+    /// Makes the port that clients use another one than that of the real servers.
+    #[must_use]
+    pub fn translated(mut self, port: u16) -> Self {
+        self.real_port = Some(self.port);
+        self.port = port;
+        self
+    }
+
+    /// Adds a real server of weight 100.
+    #[must_use]
+    pub fn real(mut self, address: Ipv4Addr) -> Self {
+        self.reals.push(Real {
+            address: address.into(),
+            weight: 100,
+        });
+        self
+    }
+
     /// Sets the weight of a web server, counted from 1.
     #[must_use]
     pub fn weight(mut self, number: u8, weight: u16) -> Self {
@@ -121,6 +161,7 @@ impl Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             name,
+            vip,
             protocol,
             port,
             method,
@@ -128,9 +169,12 @@ impl Display for Service {
         } = self;
         writeln!(
             f,
-            "[[service]]\nname = \"{name}\"\nvip = \"{VIP}\"\nport = {port}"
+            "[[service]]\nname = \"{name}\"\nvip = \"{vip}\"\nport = {port}"
         )?;
         writeln!(f, "protocol = \"{protocol}\"\nmethod = \"{method}\"")?;
+        if let Method::Tunnel(encapsulation) = method {
+            writeln!(f, "tunnel = \"{encapsulation}\"")?;
+        }
         if let Some(health) = &self.health {
             writeln!(f, "[service.health]\n{health}")?;
         }
@@ -138,7 +182,18 @@ impl Display for Service {
             writeln!(
                 f,
                 "[[service.real]]\naddress = \"{address}\"\nweight = {weight}"
-            )
+            )?;
+            self.real_port
+                .iter()
+                .try_for_each(|port| writeln!(f, "port = {port}"))
         })
+    }
+}
+
+/// The IPv6 twin of an address.
+fn ipv6(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => twin(v4).into(),
+        IpAddr::V6(_) => address,
     }
 }

@@ -3,7 +3,10 @@
 //!
 //! Not here: the daemon's own status types; the tests read the JSON that users read.
 
-use std::{fmt, net::Ipv4Addr, path::Path};
+use std::{
+    fmt::{self, Display},
+    path::Path,
+};
 
 use anyhow::{Context as _, Result, bail};
 use http_body_util::{BodyExt as _, Empty};
@@ -37,7 +40,7 @@ impl Status {
 
     /// A real server of a service; `Null` when there is none.
     #[must_use]
-    pub fn real(&self, service: &str, address: Ipv4Addr) -> &Value {
+    pub fn real(&self, service: &str, address: impl Display) -> &Value {
         let address = address.to_string();
         find(&self.service(service)["reals"], |real| {
             real["address"] == *address
@@ -46,7 +49,7 @@ impl Status {
 
     /// `up`, `down`, `checking` or `unchecked`; empty when there is no such real server.
     #[must_use]
-    pub fn health(&self, service: &str, address: Ipv4Addr) -> &str {
+    pub fn health(&self, service: &str, address: impl Display) -> &str {
         self.real(service, address)["health"]
             .as_str()
             .unwrap_or_default()
@@ -79,7 +82,7 @@ impl Status {
     }
 }
 
-impl fmt::Display for Status {
+impl Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#}", self.0)
     }
@@ -130,6 +133,8 @@ async fn get(socket: &Path, path: &str) -> Result<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use serde_json::json;
 
     use super::*;

@@ -2,7 +2,10 @@
 //!
 //! Not here: how they are made (`link`), and what runs on them.
 
-use std::{fmt, net::Ipv4Addr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use super::plan::{Host, Plan, Port};
 
@@ -26,6 +29,17 @@ pub enum Method {
     Dr,
     /// The director rewrites addresses both ways.
     Nat,
+    /// The director sends packets inside others; the real server answers the client itself.
+    Tunnel(Encapsulation),
+}
+
+/// What carries the packets of method `tunnel`, as in the site file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encapsulation {
+    /// An IP header.
+    Ipip,
+    /// An IP and a UDP header.
+    Gue,
 }
 
 impl fmt::Display for Method {
@@ -33,6 +47,16 @@ impl fmt::Display for Method {
         f.write_str(match self {
             Self::Dr => "dr",
             Self::Nat => "nat",
+            Self::Tunnel(_) => "tunnel",
+        })
+    }
+}
+
+impl fmt::Display for Encapsulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ipip => "ipip",
+            Self::Gue => "gue",
         })
     }
 }
@@ -47,15 +71,62 @@ pub fn web(number: u8) -> String {
 #[must_use]
 pub fn web_address(method: Method, number: u8) -> Ipv4Addr {
     match method {
-        Method::Dr => Ipv4Addr::new(10, 77, 0, 10 + number),
+        Method::Dr | Method::Tunnel(_) => Ipv4Addr::new(10, 77, 0, 10 + number),
         Method::Nat => Ipv4Addr::new(10, 77, 1, 10 + number),
     }
+}
+
+/// The IPv6 address of whoever has this IPv4 address, on networks made by [`dual`]: `10.77.N.M` and
+/// `fd77:0:0:N::M`.
+#[must_use]
+pub fn twin(address: Ipv4Addr) -> Ipv6Addr {
+    // Read as hexadecimal what was written in decimal: the two look alike.
+    let alike = |octet: u8| {
+        u16::from(octet / 100) << 8 | u16::from(octet / 10 % 10) << 4 | u16::from(octet % 10)
+    };
+    let [_, _, network, host] = address.octets();
+    Ipv6Addr::new(0xfd77, 0, 0, alike(network), 0, 0, 0, alike(host))
+}
+
+/// The same network with an IPv6 address beside each IPv4 address ([`twin`]), IPv6 gateways and IPv6
+/// forwarding.
+#[must_use]
+pub fn dual(mut plan: Plan) -> Plan {
+    for host in &mut plan.hosts {
+        for port in &mut host.ports {
+            port.addresses.extend(twins(&port.addresses));
+        }
+        host.loopback.extend(twins(&host.loopback));
+        host.gateway6 = host.gateway.map(twin);
+        if host
+            .sysctls
+            .iter()
+            .any(|(key, _)| *key == "ipv4/ip_forward")
+        {
+            host.sysctls.push(("ipv6/conf/all/forwarding", "1"));
+        }
+    }
+    plan
+}
+
+/// The IPv6 addresses with prefix length that stand beside IPv4 ones. Those of one host alone are
+/// deprecated, as VIPs should be: IPv6 would prefer them as source to those of a network.
+fn twins(addresses: &[String]) -> Vec<String> {
+    let of = |address: &String| {
+        let (address, bits) = address.split_once('/')?;
+        let address = twin(address.parse().ok()?);
+        Some(match bits {
+            "32" => format!("{address}/128 preferred_lft 0"),
+            _ => format!("{address}/64"),
+        })
+    };
+    addresses.iter().filter_map(of).collect()
 }
 
 /// A client, a director and web servers, all on one switch.
 ///
 /// ```text
-///  dr                                    nat
+///  dr, tunnel                            nat
 ///   client 10.77.0.1 ──┐                  client 10.77.0.1 ──┐
 ///                     br0                                   br0
 ///   lb1 10.77.0.2 ─────┤                  lb1 10.77.0.2 ─────┤
@@ -71,13 +142,13 @@ pub fn one_director(method: Method, webs: u8) -> Plan {
         .address(format!("{VIP}/32"))
         .xdp();
     let director = match method {
-        Method::Dr => director().port(eth0),
+        Method::Dr | Method::Tunnel(_) => director().port(eth0),
         Method::Nat => director().port(eth0.address(format!("{LB1_INSIDE}/24"))),
     };
     let plan = Plan::default().host(client()).host(director);
     (1..=webs).fold(plan, |plan, number| {
         plan.host(match method {
-            Method::Dr => dr_server(number),
+            Method::Dr | Method::Tunnel(_) => dr_server(number),
             Method::Nat => nat_server(number, "br0"),
         })
     })
@@ -99,6 +170,36 @@ pub fn nat_between(webs: u8) -> Plan {
         .host(client())
         .host(director().port(eth0).port(eth1));
     (1..=webs).fold(plan, |plan, number| plan.host(nat_server(number, "br1")))
+}
+
+/// A client and a director on one switch, web servers on another, a router between them.
+///
+/// ```text
+///   client 10.77.0.1 ───┐
+///                      br0 ── router ── br1 ─┬─ web1 10.77.1.11, VIP on lo
+///   lb1 10.77.0.2 ──────┘   .0.254  .1.254   └─ …
+///     VIP 10.77.0.100
+/// ```
+#[must_use]
+pub fn routed(webs: u8) -> Plan {
+    let near = Ipv4Addr::new(10, 77, 0, 254);
+    let far = Ipv4Addr::new(10, 77, 1, 254);
+    let eth0 = Port::new("eth0", "br0", LB1_ADDRESS)
+        .address(format!("{VIP}/32"))
+        .xdp();
+    let router = Host::new("router")
+        .port(Port::new("eth0", "br0", near))
+        .port(Port::new("eth1", "br1", far))
+        .sysctl("ipv4/ip_forward", "1");
+    let plan = Plan::default()
+        .host(client())
+        .host(director().port(eth0).gateway(near))
+        .host(router);
+    (1..=webs).fold(plan, |plan, number| {
+        let eth0 = Port::new("eth0", "br1", web_address(Method::Nat, number));
+        let host = Host::new(web(number)).port(eth0).gateway(far);
+        plan.host(host.loopback(format!("{VIP}/32")))
+    })
 }
 
 /// A client and web servers on one switch, without a balancer and so without XDP.
@@ -139,4 +240,16 @@ fn nat_server(number: u8, bridge: &'static str) -> Host {
     Host::new(web(number))
         .port(Port::new("eth0", bridge, web_address(Method::Nat, number)))
         .gateway(LB1_INSIDE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_twin_looks_like_its_brother() {
+        let of = |text: &str| twin(text.parse().unwrap()).to_string();
+        assert_eq!(of("10.77.0.100"), "fd77::100");
+        assert_eq!(of("10.77.1.12"), "fd77:0:0:1::12");
+    }
 }

@@ -1,23 +1,21 @@
-//! The Ethernet header, its tags, and the frames that carry something other than IPv4.
+//! The Ethernet header, its tags, and the frames that carry something other than IP.
 //!
-//! Not here: what IPv4 carries ([`super::ipv4`]).
+//! Not here: packets ([`super::ipv4`], [`super::ipv6`]).
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use lb_ebpf::abi::Mac;
 use lb_ebpf::wire;
 
-use super::ipv4::Ipv4;
-
-/// Tag protocol identifier of IEEE 802.1Q.
-const VLAN: u16 = 0x8100;
+use super::ipv4::{Ipv4, V4};
+use super::ipv6::{Ipv6, V6};
 
 /// An Ethernet header in the making.
 #[derive(Clone, Debug)]
 pub struct Eth {
     source: Mac,
     destination: Mac,
-    tags: Vec<u16>,
+    tags: Vec<[u16; 2]>,
 }
 
 /// A frame from one Ethernet address to another.
@@ -34,14 +32,27 @@ impl Eth {
     /// With an 802.1Q tag of this VLAN; a second one goes inside the first.
     #[must_use]
     pub fn vlan(mut self, id: u16) -> Self {
-        self.tags.push(id);
+        self.tags.push([wire::eth::Vlan::DOT1Q.get(), id]);
+        self
+    }
+
+    /// With an outer tag of 802.1ad; what follows goes inside.
+    #[must_use]
+    pub fn service_vlan(mut self, id: u16) -> Self {
+        self.tags.push([wire::eth::Vlan::DOT1AD.get(), id]);
         self
     }
 
     /// Carrying IPv4.
     #[must_use]
     pub fn ipv4(self, source: Ipv4Addr, destination: Ipv4Addr) -> Ipv4 {
-        Ipv4::new(self, source, destination)
+        V4::packet(self, source, destination)
+    }
+
+    /// Carrying IPv6.
+    #[must_use]
+    pub fn ipv6(self, source: Ipv6Addr, destination: Ipv6Addr) -> Ipv6 {
+        V6::packet(self, source, destination)
     }
 
     /// Carrying an ARP request: who has `target`, tell `sender`.
@@ -56,14 +67,6 @@ impl Eth {
         self.carrying(wire::eth::Eth::ARP.get(), &body)
     }
 
-    /// Carrying an IPv6 packet without next header (RFC 8200 section 4.7).
-    #[must_use]
-    pub fn ipv6(self) -> Vec<u8> {
-        let mut body = vec![0x60, 0, 0, 0, 0, 0, 59, 64];
-        body.extend([0xfe; 32]);
-        self.carrying(wire::eth::Eth::IPV6.get(), &body)
-    }
-
     /// Carrying `body`, said to be of this type.
     #[must_use]
     pub fn carrying(&self, ethertype: u16, body: &[u8]) -> Vec<u8> {
@@ -71,8 +74,7 @@ impl Eth {
         frame.extend(self.destination.0);
         frame.extend(self.source.0);
         for tag in &self.tags {
-            frame.extend(VLAN.to_be_bytes());
-            frame.extend(tag.to_be_bytes());
+            frame.extend(tag.iter().flat_map(|word| word.to_be_bytes()));
         }
         frame.extend(ethertype.to_be_bytes());
         frame.extend(body);
@@ -80,8 +82,12 @@ impl Eth {
     }
 
     /// Between other Ethernet addresses: the next hop's.
-    pub(super) fn readdress(&mut self, source: Mac, destination: Mac) {
-        self.source = source;
-        self.destination = destination;
+    #[must_use]
+    pub fn between(self, source: Mac, destination: Mac) -> Self {
+        Self {
+            source,
+            destination,
+            ..self
+        }
     }
 }

@@ -2,30 +2,29 @@
 //!
 //! Not here: what it carries ([`super::segment`]).
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use lb_ebpf::abi::Mac;
 use lb_ebpf::checksum::whole;
 use lb_ebpf::wire;
 
 use super::eth::Eth;
-use super::segment::{Other, Segment, Tcp, Udp, damaged};
-
-/// What fills a frame beyond the packet: not zero, so that it is seen when it is taken for data.
-const PADDING: u8 = 0xee;
+use super::frame::{Header, Packet};
+use super::segment::damaged;
 
 /// An IPv4 packet in its frame, carrying an `S`.
+pub type Ipv4<S = ()> = Packet<V4, S>;
+
+/// The header.
 #[derive(Clone, Debug)]
-pub struct Ipv4<S = ()> {
-    eth: Eth,
+pub struct V4 {
     source: Ipv4Addr,
     destination: Ipv4Addr,
+    tos: u8,
+    id: u16,
     ttl: u8,
     fragment: u16,
     options: Vec<u8>,
     lies: Lies,
-    padded_to: usize,
-    pub(super) segment: S,
 }
 
 /// What the header says instead of the truth.
@@ -37,163 +36,61 @@ struct Lies {
     checksum_off_by: u16,
 }
 
-impl Ipv4 {
-    pub(super) fn new(eth: Eth, source: Ipv4Addr, destination: Ipv4Addr) -> Self {
-        Self {
-            eth,
+impl V4 {
+    pub(super) fn packet(eth: Eth, source: Ipv4Addr, destination: Ipv4Addr) -> Ipv4 {
+        let header = Self {
             source,
             destination,
+            tos: 0,
+            id: 0x1234,
             ttl: 64,
             fragment: 0,
             options: Vec::new(),
             lies: Lies::default(),
-            padded_to: 0,
-            segment: (),
-        }
-    }
-
-    /// Carrying TCP between these ports.
-    #[must_use]
-    pub fn tcp(self, source: u16, destination: u16) -> Ipv4<Tcp> {
-        self.carrying(Tcp::new(source, destination))
-    }
-
-    /// Carrying UDP between these ports.
-    #[must_use]
-    pub fn udp(self, source: u16, destination: u16) -> Ipv4<Udp> {
-        self.carrying(Udp::new(source, destination))
-    }
-
-    /// Carrying bytes, said to be of this protocol.
-    #[must_use]
-    pub fn other(self, protocol: u8, bytes: &[u8]) -> Ipv4<Other> {
-        self.carrying(Other {
-            protocol,
-            bytes: bytes.to_vec(),
-        })
-    }
-
-    fn carrying<S>(self, segment: S) -> Ipv4<S> {
-        let Self {
-            eth,
-            source,
-            destination,
-            ttl,
-            fragment,
-            options,
-            lies,
-            padded_to,
-            ..
-        } = self;
-        Ipv4 {
-            eth,
-            source,
-            destination,
-            ttl,
-            fragment,
-            options,
-            lies,
-            padded_to,
-            segment,
-        }
+        };
+        Packet::new(eth, header)
     }
 }
 
-impl<S> Ipv4<S> {
-    /// With so many hops left (64 unless told otherwise).
-    #[must_use]
-    pub fn ttl(mut self, ttl: u8) -> Self {
+fn v4(address: IpAddr) -> Ipv4Addr {
+    match address {
+        IpAddr::V4(address) => address,
+        IpAddr::V6(address) => panic!("{address} in an IPv4 header"),
+    }
+}
+
+impl Header for V4 {
+    const ETHERTYPE: u16 = wire::eth::Eth::IPV4.get();
+    const INSIDE: u8 = 4;
+
+    fn addresses(&self) -> [IpAddr; 2] {
+        [self.source.into(), self.destination.into()]
+    }
+
+    fn readdress(&mut self, addresses: [IpAddr; 2]) {
+        [self.source, self.destination] = addresses.map(v4);
+    }
+
+    fn set_ttl(&mut self, ttl: u8) {
         self.ttl = ttl;
-        self
     }
 
-    /// With these options; filled up with zeroes (end of list) to a multiple of 4.
-    #[must_use]
-    pub fn options(mut self, options: &[u8]) -> Self {
-        self.options = options.to_vec();
-        self.options.resize(options.len().next_multiple_of(4), 0);
-        self
+    fn set_tos(&mut self, tos: u8) {
+        self.tos = tos;
     }
 
-    /// Not to be fragmented.
-    #[must_use]
-    pub fn dont_fragment(mut self) -> Self {
-        self.fragment |= 0x4000;
-        self
+    fn tos(&self) -> u8 {
+        self.tos
     }
 
-    /// A fragment that starts at `offset` units of 8 bytes, followed by `more` or by none.
-    #[must_use]
-    pub fn fragment(mut self, offset: u16, more: bool) -> Self {
-        self.fragment = offset | if more { 0x2000 } else { 0 };
-        self
-    }
-
-    /// To another address.
-    #[must_use]
-    pub fn to(mut self, destination: Ipv4Addr) -> Self {
-        self.destination = destination;
-        self
-    }
-
-    /// From another address.
-    #[must_use]
-    pub fn from(mut self, source: Ipv4Addr) -> Self {
-        self.source = source;
-        self
-    }
-
-    /// In a frame between other Ethernet addresses.
-    #[must_use]
-    pub fn hop(mut self, source: Mac, destination: Mac) -> Self {
-        self.eth.readdress(source, destination);
-        self
-    }
-
-    /// In a frame filled up to `len` bytes, as short frames on a cable are.
-    #[must_use]
-    pub fn padded_to(mut self, len: usize) -> Self {
-        self.padded_to = len;
-        self
-    }
-
-    /// Saying to be of another version.
-    #[must_use]
-    pub fn claims_version(mut self, version: u8) -> Self {
-        self.lies.version = Some(version);
-        self
-    }
-
-    /// Saying that its header is so many words of 4 bytes long.
-    #[must_use]
-    pub fn claims_ihl(mut self, words: u8) -> Self {
-        self.lies.ihl = Some(words);
-        self
-    }
-
-    /// Saying that the packet is so many bytes long.
-    #[must_use]
-    pub fn claims_total_len(mut self, bytes: u16) -> Self {
-        self.lies.total_len = Some(bytes);
-        self
-    }
-
-    /// With a header checksum that is wrong by so much.
-    #[must_use]
-    pub fn checksum_off_by(mut self, error: u16) -> Self {
-        self.lies.checksum_off_by = error;
-        self
-    }
-
-    /// The header over a payload of `len` bytes.
-    fn header(&self, protocol: u8, len: usize) -> Vec<u8> {
+    fn bytes(&self, protocol: u8, len: usize) -> Vec<u8> {
         let header = wire::ipv4::Ipv4::LEN + self.options.len();
         let words = u8::try_from(header / 4).expect("options of at most 40 bytes");
         let version = self.lies.version.unwrap_or(4);
         let true_len = u16::try_from(header + len).expect("a packet below 64 KiB");
-        let mut bytes = vec![version << 4 | self.lies.ihl.unwrap_or(words), 0];
+        let mut bytes = vec![version << 4 | self.lies.ihl.unwrap_or(words), self.tos];
         bytes.extend(self.lies.total_len.unwrap_or(true_len).to_be_bytes());
-        bytes.extend([0x12, 0x34]);
+        bytes.extend(self.id.to_be_bytes());
         bytes.extend(self.fragment.to_be_bytes());
         bytes.extend([self.ttl, protocol, 0, 0]);
         bytes.extend(self.source.octets());
@@ -205,36 +102,71 @@ impl<S> Ipv4<S> {
     }
 }
 
-impl<S: Segment> Ipv4<S> {
-    /// The whole frame.
+impl<S> Ipv4<S> {
+    /// With these options; filled up with zeroes (end of list) to a multiple of 4.
     #[must_use]
-    pub fn build(&self) -> Vec<u8> {
-        let segment = self.segment.bytes(self.source, self.destination);
-        let mut packet = self.header(self.segment.protocol(), segment.len());
-        packet.extend(segment);
-        let mut frame = self.eth.carrying(wire::eth::Eth::IPV4.get(), &packet);
-        frame.resize(frame.len().max(self.padded_to), PADDING);
-        frame
+    pub fn options(mut self, options: &[u8]) -> Self {
+        self.ip.options = options.to_vec();
+        self.ip.options.resize(options.len().next_multiple_of(4), 0);
+        self
     }
 
-    /// The first `len` bytes of the frame.
+    /// With this identification (0x1234 unless told otherwise).
     #[must_use]
-    pub fn cut(&self, len: usize) -> Vec<u8> {
-        let mut frame = self.build();
-        frame.truncate(len);
-        frame
+    pub fn id(mut self, id: u16) -> Self {
+        self.ip.id = id;
+        self
     }
-}
 
-impl<S: Segment> From<Ipv4<S>> for Vec<u8> {
-    fn from(packet: Ipv4<S>) -> Self {
-        packet.build()
+    /// Not to be fragmented.
+    #[must_use]
+    pub fn dont_fragment(mut self) -> Self {
+        self.ip.fragment |= 0x4000;
+        self
+    }
+
+    /// A fragment that starts at `offset` units of 8 bytes, followed by `more` or by none.
+    #[must_use]
+    pub fn fragment(mut self, offset: u16, more: bool) -> Self {
+        self.ip.fragment = offset | if more { 0x2000 } else { 0 };
+        self
+    }
+
+    /// Saying to be of another version.
+    #[must_use]
+    pub fn claims_version(mut self, version: u8) -> Self {
+        self.ip.lies.version = Some(version);
+        self
+    }
+
+    /// Saying that its header is so many words of 4 bytes long.
+    #[must_use]
+    pub fn claims_ihl(mut self, words: u8) -> Self {
+        self.ip.lies.ihl = Some(words);
+        self
+    }
+
+    /// Saying that the packet is so many bytes long.
+    #[must_use]
+    pub fn claims_total_len(mut self, bytes: u16) -> Self {
+        self.ip.lies.total_len = Some(bytes);
+        self
+    }
+
+    /// With a header checksum that is wrong by so much.
+    #[must_use]
+    pub fn checksum_off_by(mut self, error: u16) -> Self {
+        self.ip.lies.checksum_off_by = error;
+        self
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use lb_ebpf::abi::Mac;
+
     use super::super::eth;
+    use super::super::frame::PADDING;
     use super::*;
 
     const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   eth(client, director).ipv4(a, b).ttl(64).tcp(40_000, 80).flags(Tcp::SYN).build()
-//!   [`eth`] Ethernet ─► [`ipv4`] IPv4, its lies ─► [`segment`] TCP, UDP, others
+//!   [`eth`] Ethernet, tags ─► [`frame`] with [`ipv4`] or [`ipv6`], their lies ─► [`segment`] TCP, UDP, others
+//!                                                                              └► [`outer`] other packets
 //! ```
 //!
 //! A builder is a value: what a frame should become is the same sentence with a word changed, and
@@ -11,9 +12,14 @@
 //! becomes of a frame (`it`'s `datapath`), and sending it.
 
 pub mod eth;
+pub mod frame;
 pub mod ipv4;
+pub mod ipv6;
+pub mod outer;
 pub mod segment;
 
 pub use eth::{Eth, eth};
+pub use frame::{Header, Packet};
 pub use ipv4::Ipv4;
-pub use segment::{Other, Segment, Tcp, Udp};
+pub use ipv6::Ipv6;
+pub use segment::{Other, Ported, Segment, Tcp, Udp};

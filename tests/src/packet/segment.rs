@@ -1,21 +1,47 @@
-//! What an IPv4 packet carries: TCP, UDP, or bytes of another protocol.
+//! What an IP packet carries: TCP, UDP, or bytes of another protocol.
 //!
-//! Not here: the addresses around it ([`super::ipv4`]), which its checksum covers.
+//! Not here: the addresses around it ([`super::ipv4`], [`super::ipv6`]), which its checksum covers;
+//! packets and what is told of them ([`super::outer`]).
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use lb_ebpf::checksum::{fold, whole};
 use lb_ebpf::wire;
 
-use super::ipv4::Ipv4;
+use super::frame::{Header, Packet};
 
-/// Something that IPv4 carries.
+/// Something that IP carries.
 pub trait Segment: Clone {
     /// Its IP protocol number.
     fn protocol(&self) -> u8;
 
     /// Its bytes, with a checksum that covers the addresses where the protocol wants it.
-    fn bytes(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8>;
+    fn bytes(&self, source: IpAddr, destination: IpAddr) -> Vec<u8>;
+}
+
+/// A segment between ports.
+pub trait Ported: Segment {
+    /// Between other ports.
+    fn set_ports(&mut self, source: u16, destination: u16);
+
+    /// With this payload.
+    fn set_payload(&mut self, payload: &[u8]);
+}
+
+impl<H, S: Ported> Packet<H, S> {
+    /// Between other ports.
+    #[must_use]
+    pub fn ports(mut self, source: u16, destination: u16) -> Self {
+        self.segment.set_ports(source, destination);
+        self
+    }
+
+    /// With this payload.
+    #[must_use]
+    pub fn payload(mut self, payload: &[u8]) -> Self {
+        self.segment.set_payload(payload);
+        self
+    }
 }
 
 /// A checksum made wrong by `error` (ones' complement, as sums of sixteen bits are).
@@ -27,14 +53,28 @@ pub(super) fn damaged(checksum: u16, error: u16) -> u16 {
     }
 }
 
-/// The checksum of a segment and its pseudo-header (RFC 9293 section 3.1).
-fn with_addresses(bytes: &[u8], protocol: u8, source: Ipv4Addr, destination: Ipv4Addr) -> u16 {
+/// The checksum of a segment and its pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1).
+pub(super) fn with_addresses(
+    bytes: &[u8],
+    protocol: u8,
+    source: IpAddr,
+    destination: IpAddr,
+) -> u16 {
     let len = u16::try_from(bytes.len()).expect("a segment below 64 KiB");
-    let mut all = Vec::with_capacity(12 + bytes.len());
-    all.extend(source.octets());
-    all.extend(destination.octets());
-    all.extend([0, protocol]);
-    all.extend(len.to_be_bytes());
+    let mut all = Vec::with_capacity(40 + bytes.len());
+    for address in [source, destination] {
+        match address {
+            IpAddr::V4(address) => all.extend(address.octets()),
+            IpAddr::V6(address) => all.extend(address.octets()),
+        }
+    }
+    if source.is_ipv4() {
+        all.extend([0, protocol]);
+        all.extend(len.to_be_bytes());
+    } else {
+        all.extend(u32::from(len).to_be_bytes());
+        all.extend([0, 0, 0, protocol]);
+    }
     all.extend(bytes);
     whole(&all, 0)
 }
@@ -70,7 +110,7 @@ impl Segment for Tcp {
         wire::tcp::Tcp::PROTOCOL
     }
 
-    fn bytes(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+    fn bytes(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
         let words = wire::tcp::Tcp::LEN + self.options.len();
         let words = u8::try_from(words / 4).expect("options of at most 40 bytes");
         let mut bytes = Vec::new();
@@ -94,7 +134,17 @@ impl Segment for Tcp {
     }
 }
 
-impl Ipv4<Tcp> {
+impl Ported for Tcp {
+    fn set_ports(&mut self, source: u16, destination: u16) {
+        (self.source, self.destination) = (source, destination);
+    }
+
+    fn set_payload(&mut self, payload: &[u8]) {
+        self.payload = payload.to_vec();
+    }
+}
+
+impl<H> Packet<H, Tcp> {
     /// With these flags (ACK unless told otherwise).
     #[must_use]
     pub fn flags(mut self, flags: u8) -> Self {
@@ -109,20 +159,6 @@ impl Ipv4<Tcp> {
         self.segment
             .options
             .resize(options.len().next_multiple_of(4), 0);
-        self
-    }
-
-    /// With this payload.
-    #[must_use]
-    pub fn payload(mut self, payload: &[u8]) -> Self {
-        self.segment.payload = payload.to_vec();
-        self
-    }
-
-    /// Between other ports.
-    #[must_use]
-    pub fn ports(mut self, source: u16, destination: u16) -> Self {
-        (self.segment.source, self.segment.destination) = (source, destination);
         self
     }
 
@@ -168,7 +204,7 @@ impl Segment for Udp {
         wire::udp::Udp::PROTOCOL
     }
 
-    fn bytes(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+    fn bytes(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
         let len = wire::udp::Udp::LEN + self.payload.len();
         let len = u16::try_from(len).expect("a datagram below 64 KiB");
         let mut bytes = Vec::new();
@@ -188,22 +224,18 @@ impl Segment for Udp {
     }
 }
 
-impl Ipv4<Udp> {
-    /// With this payload.
-    #[must_use]
-    pub fn payload(mut self, payload: &[u8]) -> Self {
-        self.segment.payload = payload.to_vec();
-        self
+impl Ported for Udp {
+    fn set_ports(&mut self, source: u16, destination: u16) {
+        (self.source, self.destination) = (source, destination);
     }
 
-    /// Between other ports.
-    #[must_use]
-    pub fn ports(mut self, source: u16, destination: u16) -> Self {
-        (self.segment.source, self.segment.destination) = (source, destination);
-        self
+    fn set_payload(&mut self, payload: &[u8]) {
+        self.payload = payload.to_vec();
     }
+}
 
-    /// Without a checksum, which UDP over IPv4 allows.
+impl<H: Header> Packet<H, Udp> {
+    /// Without a checksum, which UDP over IPv4 allows, and over IPv6 for tunnels (RFC 6935).
     #[must_use]
     pub fn no_checksum(mut self) -> Self {
         self.segment.has_checksum = false;
@@ -220,9 +252,9 @@ impl Ipv4<Udp> {
         );
         self.segment.payload.extend([0, 0]);
         let at = self.segment.payload.len() - 2;
-        let frame = self.build();
-        let header = frame.len() - self.segment.payload.len() - wire::udp::Udp::LEN;
-        let checksum = &frame[header + wire::udp::Udp::CHECKSUM..][..2];
+        let packet = self.packet();
+        let header = packet.len() - self.segment.payload.len() - wire::udp::Udp::LEN;
+        let checksum = &packet[header + wire::udp::Udp::CHECKSUM..][..2];
         self.segment.payload[at..].copy_from_slice(checksum);
         self
     }
@@ -247,7 +279,7 @@ impl Segment for Other {
         self.protocol
     }
 
-    fn bytes(&self, _source: Ipv4Addr, _destination: Ipv4Addr) -> Vec<u8> {
+    fn bytes(&self, _source: IpAddr, _destination: IpAddr) -> Vec<u8> {
         self.bytes.clone()
     }
 }

@@ -1,8 +1,9 @@
 //! Mistakes in `[[service]]`.
 
+use daemon::source::SourceFile;
 use expect_test::expect;
 
-use super::bad;
+use super::{GOOD, Site, bad, good};
 
 #[test]
 fn keys_that_are_missing_are_told_at_the_header() {
@@ -159,19 +160,25 @@ fn names() {
 }
 
 #[test]
-fn a_vip_is_an_ipv4_address() {
-    bad(
-        "\"10.77.0.100\"",
-        "\"2001:db8::1\"",
-        &expect![[r#"
-        site.toml:11:7: error: IPv6 virtual services are not in this version
-           |
-        11 | vip = "2001:db8::1"
-           |       ^^^^^^^^^^^^^
-           = help: write an IPv4 address
-
-        site.toml: 1 error"#]],
-    );
+fn a_vip_is_an_address_of_either_family() {
+    let text = GOOD.replace("10.77.0.", "2001:db8::");
+    let services = good(&text).site.services;
+    assert!(services.iter().all(|service| service.vip.is_ipv6()));
+    for (vip, kind) in [
+        ("::ffff:10.77.0.100", "an IPv4-mapped"),
+        ("fe80::1", "a link-local"),
+        ("ff02::1", "a multicast"),
+        ("::1", "a loopback"),
+    ] {
+        let text = text.replace("2001:db8::100", vip);
+        let report = Site::parse(SourceFile::new("site.toml", text))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            report.contains(&format!("a VIP cannot be {kind} address")),
+            "{report}"
+        );
+    }
     bad(
         "\"10.77.0.100\"",
         "\"10.77.0.100/32\"",

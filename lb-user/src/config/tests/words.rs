@@ -2,7 +2,8 @@
 
 use expect_test::expect;
 
-use super::bad;
+use super::{bad, good, with};
+use crate::config::{Encapsulation, Method};
 
 #[test]
 fn protocols() {
@@ -50,23 +51,47 @@ fn methods_and_schedulers() {
         "\"dr\"",
         "\"direct\"",
         &expect![[r#"
-        site.toml:14:10: error: unknown method `direct`
+            site.toml:14:10: error: unknown method `direct`
+               |
+            14 | method = "direct"
+               |          ^^^^^^^^
+               = help: write "nat" or "dr" or "tunnel"
+
+            site.toml: 1 error"#]],
+    );
+    bad(
+        "\"dr\"",
+        "\"fullnat\"",
+        &expect![[r#"
+        site.toml:14:10: error: method `fullnat` is not in this version
            |
-        14 | method = "direct"
-           |          ^^^^^^^^
-           = help: write "nat" or "dr"
+        14 | method = "fullnat"
+           |          ^^^^^^^^^
+           = help: write "nat" or "dr" or "tunnel"
 
         site.toml: 1 error"#]],
     );
     bad(
-        "\"dr\"",
-        "\"tunnel\"",
+        "method = \"dr\"",
+        "method = \"dr\"\ntunnel = \"gue\"",
         &expect![[r#"
-        site.toml:14:10: error: method `tunnel` is not in this version
+        site.toml:15:10: error: method "dr" carries packets as they are
            |
-        14 | method = "tunnel"
-           |          ^^^^^^^^
-           = help: write "nat" or "dr"
+        15 | tunnel = "gue"
+           |          ^^^^^
+           = help: leave it out, or use method "tunnel"
+
+        site.toml: 1 error"#]],
+    );
+    bad(
+        "method = \"dr\"",
+        "method = \"tunnel\"\ntunnel = \"gre\"",
+        &expect![[r#"
+        site.toml:15:10: error: tunnel `gre` is not in this version
+           |
+        15 | tunnel = "gre"
+           |          ^^^^^
+           = help: write "ipip" or "gue"
 
         site.toml: 1 error"#]],
     );
@@ -93,6 +118,16 @@ fn methods_and_schedulers() {
            = help: did you mean "maglev"?
 
         site.toml: 1 error"#]],
+    );
+}
+
+#[test]
+fn a_tunnel_leads_to_real_servers_of_either_family() {
+    let text = with("method = \"dr\"", "method = \"tunnel\"\ntunnel = \"gue\"");
+    let text = text.replace("\"10.77.0.11\"", "\"2001:db8::11\"");
+    assert_eq!(
+        good(&text).site.services[0].method,
+        Method::Tunnel(Encapsulation::Gue)
     );
 }
 

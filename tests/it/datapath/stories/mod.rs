@@ -7,6 +7,7 @@
 
 mod changes;
 mod flows;
+mod roads;
 
 use std::net::Ipv4Addr;
 
@@ -14,7 +15,7 @@ use anyhow::{Context as _, Result, ensure};
 use lb_ebpf::NextHop;
 use lb_ebpf::abi::{Addr, Be16, Endpoint, FlowKey, Reason, method};
 use lb_ebpf::wire::{tcp, udp};
-use lb_user::tables::{RealWish, ServiceWish, Standing, Wish};
+use lb_user::tables::{RealWish, ServiceWish, Standing, Way, Wish};
 use tests::packet::eth;
 
 use super::site::{CLIENT, CLIENT_MAC, LAN, LB, TIMEOUT, VIP, interfaces, mac};
@@ -25,7 +26,7 @@ pub(super) type Story = fn(&mut Stage) -> Result<()>;
 
 /// All stories, each with its name.
 pub(super) fn all() -> Vec<(&'static str, Story)> {
-    [flows::ALL, changes::ALL].concat()
+    [flows::ALL, changes::ALL, roads::ALL].concat()
 }
 
 const A: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
@@ -67,11 +68,11 @@ fn real((address, is): (Ipv4Addr, Is)) -> RealWish {
         } else {
             Standing::Up
         },
-        next_hop: Some(NextHop {
+        way: Some(Way::Via(NextHop {
             ifindex: LAN,
             destination: mac(address.octets()[3]),
             source: LB,
-        }),
+        })),
     }
 }
 

@@ -219,10 +219,10 @@ fn interfaces() -> Vec<Case> {
             "dr: a real server that asks its own VIP gets its frame back",
             &WEB,
             eth(WEB.next_hop.destination, LB)
-                .ipv4(WEB.real, VIP)
+                .ipv4(WEB.real_v4(), VIP)
                 .tcp(40_000, 80),
             eth(LB, WEB.next_hop.destination)
-                .ipv4(WEB.real, VIP)
+                .ipv4(WEB.real_v4(), VIP)
                 .ttl(63)
                 .tcp(40_000, 80),
         ),

@@ -4,26 +4,43 @@
 
 mod direct;
 mod dropped;
+mod kinds;
 mod lies;
+mod lies6;
 mod nat;
 mod passed;
 mod replies;
+mod replies6;
+mod tunnel;
+mod v6;
+mod vlan;
 
+use std::net::IpAddr;
+
+use lb_ebpf::abi::{Be16, encapsulation};
+use lb_ebpf::select::flow_hash;
 use lb_ebpf::wire;
-use tests::packet::{Eth, Ipv4, Tcp, Udp, eth};
+use tests::packet::{Eth, Header, Ipv4, Ipv6, Packet, Ported, Segment, Tcp, Udp, eth};
 
 use super::case::Case;
-use super::site::{CLIENT, CLIENT_MAC, LB, PORT, Served, VIP};
+use super::served::{Road, Served};
+use super::site::{CLIENT, CLIENT_MAC, CLIENT6, LB, PORT, VIP, VIP6};
 
 /// All cases.
 pub(super) fn cases() -> Vec<Case> {
     [
+        kinds::cases(),
         direct::cases(),
         nat::cases(),
         replies::cases(),
         dropped::cases(),
         passed::cases(),
         lies::cases(),
+        v6::cases(),
+        lies6::cases(),
+        replies6::cases(),
+        tunnel::cases(),
+        vlan::cases(),
     ]
     .concat()
 }
@@ -53,25 +70,69 @@ fn udp_to(port: u16) -> Ipv4<Udp> {
     to_director().ipv4(CLIENT, VIP).udp(PORT, port)
 }
 
+/// The client's segment to a port of the VIP, by IPv6.
+fn tcp6_to(port: u16) -> Ipv6<Tcp> {
+    to_director().ipv6(CLIENT6, VIP6).tcp(PORT, port)
+}
+
+/// The client's datagram to a port of the VIP, by IPv6.
+fn udp6_to(port: u16) -> Ipv6<Udp> {
+    to_director().ipv6(CLIENT6, VIP6).udp(PORT, port)
+}
+
 /// A request by direct routing, as it leaves.
-fn direct<S>(service: &Served, request: Ipv4<S>) -> Ipv4<S> {
+fn direct<H: Header, S>(service: &Served, request: Packet<H, S>) -> Packet<H, S> {
     request
         .ttl(63)
         .hop(service.next_hop.source, service.next_hop.destination)
 }
 
-/// A TCP request by nat, as it leaves.
-fn nat_tcp(service: &Served, request: Ipv4<Tcp>) -> Ipv4<Tcp> {
+/// A request by nat, as it leaves.
+fn by_nat<H: Header, S: Ported>(service: &Served, request: Packet<H, S>) -> Packet<H, S> {
     direct(
         service,
         request.to(service.real).ports(PORT, service.real_port),
     )
 }
 
-/// A UDP request by nat, as it leaves.
-fn nat_udp(service: &Served, request: Ipv4<Udp>) -> Ipv4<Udp> {
-    direct(
-        service,
-        request.to(service.real).ports(PORT, service.real_port),
-    )
+/// A request by a tunnel, as it leaves; `request` may be longer than it says by padding alone.
+fn tunnelled<H: Header, S: Segment>(service: &Served, request: Packet<H, S>) -> Vec<u8> {
+    let Road::Tunnel(source, kind, _) = service.road else {
+        panic!("{service:?} is no tunnel");
+    };
+    let link = direct(service, request.clone()).link();
+    let (tos, inner) = (request.header().tos(), request.ttl(63));
+    let [client, _] = inner.header().addresses();
+    match source {
+        IpAddr::V4(source) => {
+            let outer = link.ipv4(source, service.real_v4()).tos(tos);
+            inside(outer.id(0).dont_fragment(), kind, service, client, &inner)
+        }
+        IpAddr::V6(source) => {
+            let outer = link.ipv6(source, service.real_v6()).tos(tos);
+            inside(outer, kind, service, client, &inner)
+        }
+    }
+}
+
+/// The frame of `outer` around `inner`.
+fn inside<O: Header, I: Header, S: Segment>(
+    outer: Packet<O>,
+    kind: u8,
+    service: &Served,
+    client: IpAddr,
+    inner: &Packet<I, S>,
+) -> Vec<u8> {
+    if kind == encapsulation::GUE {
+        outer.gue(gue_port(service, client, PORT), inner).build()
+    } else {
+        outer.ip_in_ip(inner).build()
+    }
+}
+
+/// The source port of a flow in GUE: of its hash, so that it is the same for all its packets.
+pub(super) fn gue_port(service: &Served, client: IpAddr, port: u16) -> u16 {
+    let ports = [port, service.port].map(Be16::new);
+    let hash = flow_hash(&client.into(), ports[0], ports[1], service.protocol);
+    49_152 + (hash % 16_384) as u16
 }

@@ -5,14 +5,14 @@ use tests::packet::{Ipv4, Udp};
 use crate::datapath::case::{Case, forwards};
 use crate::datapath::site::{CLIENT_MAC, FAR_SHOP, GAME, LB, PORT, SHOP, VIP};
 
-use super::{ACK, FIN, RST, SYN, SYN_OPTIONS, nat_tcp, nat_udp, tcp_to, udp_to};
+use super::{ACK, FIN, RST, SYN, SYN_OPTIONS, by_nat, tcp_to, udp_to};
 
 pub(super) fn cases() -> Vec<Case> {
     [tcp(), headers(), udp()].concat()
 }
 
 fn tcp() -> Vec<Case> {
-    let to = |packet| nat_tcp(&SHOP, packet);
+    let to = |packet| by_nat(&SHOP, packet);
     let syn = tcp_to(8080)
         .flags(SYN)
         .dont_fragment()
@@ -45,14 +45,14 @@ fn tcp() -> Vec<Case> {
             "nat: out by another interface",
             &FAR_SHOP,
             far.clone(),
-            nat_tcp(&FAR_SHOP, far),
+            by_nat(&FAR_SHOP, far),
         )
         .opening(),
     ]
 }
 
 fn headers() -> Vec<Case> {
-    let to = |packet| nat_tcp(&SHOP, packet);
+    let to = |packet| by_nat(&SHOP, packet);
     let last = tcp_to(8080).ttl(2);
     let padded = tcp_to(8080).padded_to(60);
     let options = tcp_to(8080).options(&[0x94, 4, 0, 0]).payload(b"x");
@@ -103,7 +103,7 @@ fn headers() -> Vec<Case> {
 }
 
 fn udp() -> Vec<Case> {
-    let to = |packet| nat_udp(&GAME, packet);
+    let to = |packet| by_nat(&GAME, packet);
     let datagram = udp_to(5000).payload(b"left");
     let odd = udp_to(5000).payload(b"right");
     let bare = udp_to(5000).payload(b"left").no_checksum();

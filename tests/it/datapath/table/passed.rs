@@ -22,7 +22,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn ethernet() -> Vec<Case> {
-    let reason = Reason::NotIpv4;
+    let reason = Reason::NotIp;
     let broadcast = eth(CLIENT_MAC, Mac([0xff; 6]));
     vec![
         passes(
@@ -34,21 +34,6 @@ fn ethernet() -> Vec<Case> {
             "pass: an ARP request for the VIP, to us",
             reason,
             to_director().arp(ROUTER, VIP),
-        ),
-        passes("pass: IPv6", reason, to_director().ipv6()),
-        passes(
-            "pass: a tagged frame (802.1Q), even for a VIP",
-            reason,
-            to_director().vlan(5).ipv4(CLIENT, VIP).tcp(PORT, 80),
-        ),
-        passes(
-            "pass: a frame with two tags",
-            reason,
-            to_director()
-                .vlan(5)
-                .vlan(6)
-                .ipv4(CLIENT, VIP)
-                .tcp(PORT, 80),
         ),
         passes(
             "pass: LLDP",

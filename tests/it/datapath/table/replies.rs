@@ -21,7 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
 /// A segment of the shop's real server.
 fn reply_to(client: Ipv4Addr) -> Ipv4<Tcp> {
     eth(SHOP.next_hop.destination, LB)
-        .ipv4(SHOP.real, client)
+        .ipv4(SHOP.real_v4(), client)
         .tcp(SHOP.real_port, PORT)
 }
 
@@ -29,7 +29,7 @@ fn reply_to(client: Ipv4Addr) -> Ipv4<Tcp> {
 fn datagram() -> Ipv4<Udp> {
     let game = GAME.next_hop.destination;
     eth(game, LB)
-        .ipv4(GAME.real, CLIENT)
+        .ipv4(GAME.real_v4(), CLIENT)
         .udp(GAME.real_port, PORT)
         .payload(b"won")
 }
@@ -122,7 +122,7 @@ fn elsewhere() -> Vec<Case> {
     let routed = reply_to(ROUTED_CLIENT);
     let other = reply_to(WAN_CLIENT);
     let far = eth(mac(16), LB_WAN)
-        .ipv4(FAR_SHOP.real, CLIENT)
+        .ipv4(FAR_SHOP.real_v4(), CLIENT)
         .tcp(FAR_SHOP.real_port, PORT);
     let far_sent = far
         .clone()
@@ -195,7 +195,7 @@ fn not_replies() -> Vec<Case> {
         passes(
             "reply: another port of a nat real server",
             no_service,
-            from(SHOP.real, 22),
+            from(SHOP.real_v4(), 22),
         ),
         passes(
             "reply: another host at the same port",
@@ -206,13 +206,13 @@ fn not_replies() -> Vec<Case> {
             "reply: another protocol of a nat real server",
             no_service,
             eth(mac(13), LB)
-                .ipv4(SHOP.real, CLIENT)
+                .ipv4(SHOP.real_v4(), CLIENT)
                 .udp(SHOP.real_port, PORT),
         ),
         passes(
             "reply: a dr real server's, to forward as any",
             no_service,
-            from(WEB.real, 80),
+            from(WEB.real_v4(), 80),
         ),
         passes(
             "reply: a fragment, of which ports are not known",

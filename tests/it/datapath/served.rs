@@ -1,0 +1,158 @@
+//! The virtual services of the table, as they are served and as the daemon would wish for them.
+//!
+//! Not here: which there are ([`super::site`], [`super::kinds`]).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use lb_ebpf::NextHop;
+use lb_ebpf::abi::{Be16, Endpoint, encapsulation};
+use lb_ebpf::wire::tcp::Tcp;
+use lb_user::tables::{RealWish, ServiceWish, Standing, Way};
+
+use super::site::{LAN, LB, LB_WAN, TIMEOUT, VIP, VIP6, WAN, mac};
+
+/// A virtual service at [`VIP`] or [`VIP6`] with one real server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Served {
+    pub(super) vip: IpAddr,
+    pub(super) port: u16,
+    pub(super) protocol: u8,
+    pub(super) method: u8,
+    pub(super) real: IpAddr,
+    pub(super) real_port: u16,
+    pub(super) next_hop: NextHop,
+    pub(super) road: Road,
+}
+
+/// What is on the way to a real server besides the next hop.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Road {
+    /// Nothing.
+    Plain,
+    /// There is no way: it is this host.
+    Local,
+    /// Packets around the packets: their source and [`encapsulation`], and how long they may be.
+    Tunnel(IpAddr, u8, u16),
+}
+
+impl Served {
+    /// VIP, port and protocol.
+    pub(super) fn key(&self) -> Endpoint {
+        Endpoint::new(self.vip.into(), Be16::new(self.port), self.protocol)
+    }
+
+    /// The service as the daemon would wish for it.
+    pub(super) fn wish(&self) -> ServiceWish {
+        self.wish_of(vec![self.real_wish()])
+    }
+
+    /// As [`Self::wish`], with other real servers.
+    pub(super) fn wish_of(&self, reals: Vec<RealWish>) -> ServiceWish {
+        ServiceWish {
+            key: self.key(),
+            method: self.method,
+            timeout: TIMEOUT,
+            reals,
+        }
+    }
+
+    /// Its real server.
+    pub(super) fn real_wish(&self) -> RealWish {
+        let hop = self.next_hop;
+        let way = match self.road {
+            Road::Plain => Way::Via(hop),
+            Road::Local => Way::Local,
+            Road::Tunnel(source, encapsulation, mtu) => Way::Inside {
+                hop,
+                source,
+                encapsulation,
+                mtu,
+            },
+        };
+        RealWish {
+            address: self.real,
+            port: self.real_port,
+            weight: 100,
+            standing: Standing::Up,
+            way: Some(way),
+        }
+    }
+
+    /// The real server's address, where it is IPv4.
+    pub(super) fn real_v4(&self) -> Ipv4Addr {
+        match self.real {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(address) => panic!("{address} is not IPv4"),
+        }
+    }
+
+    /// The real server's address, where it is IPv6.
+    pub(super) fn real_v6(&self) -> Ipv6Addr {
+        match self.real {
+            IpAddr::V6(address) => address,
+            IpAddr::V4(address) => panic!("{address} is not IPv6"),
+        }
+    }
+
+    /// The same at [`VIP6`], by way of a real server of IPv6 behind the same next hop.
+    pub(super) const fn over_v6(self, real: Ipv6Addr) -> Self {
+        Self {
+            vip: IpAddr::V6(VIP6),
+            real: IpAddr::V6(real),
+            ..self
+        }
+    }
+
+    /// The same with something else on the way.
+    pub(super) const fn by(self, road: Road) -> Self {
+        Self { road, ..self }
+    }
+
+    /// Bytes that carrying a packet to the real server adds.
+    pub(super) fn overhead(&self) -> usize {
+        match self.road {
+            Road::Plain | Road::Local => 0,
+            Road::Tunnel(source, kind, _) => {
+                let udp = if kind == encapsulation::GUE { 8 } else { 0 };
+                udp + if source.is_ipv4() { 20 } else { 40 }
+            }
+        }
+    }
+}
+
+/// A service whose real server, number `last`, is on [`LAN`].
+pub(super) const fn on_lan(
+    port: u16,
+    protocol: u8,
+    method: u8,
+    last: u8,
+    real_port: u16,
+) -> Served {
+    Served {
+        vip: IpAddr::V4(VIP),
+        port,
+        protocol,
+        method,
+        real: IpAddr::V4(Ipv4Addr::new(10, 77, 0, last)),
+        real_port,
+        next_hop: NextHop {
+            ifindex: LAN,
+            destination: mac(last),
+            source: LB,
+        },
+        road: Road::Plain,
+    }
+}
+
+/// A service whose real server, number `last`, is on [`WAN`].
+pub(super) const fn on_wan(port: u16, method: u8, last: u8, real_port: u16) -> Served {
+    Served {
+        real: IpAddr::V4(Ipv4Addr::new(10, 78, 0, last)),
+        next_hop: NextHop {
+            ifindex: WAN,
+            destination: mac(last),
+            source: LB_WAN,
+        },
+        ..on_lan(port, Tcp::PROTOCOL, method, last, real_port)
+    }
+}

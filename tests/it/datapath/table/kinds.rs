@@ -1,0 +1,105 @@
+//! Every way to a real server × every family × TCP and UDP × no tag, one and two.
+
+use lb_ebpf::abi::method;
+use tests::packet::{Eth, Header, Packet, Ported};
+
+use crate::datapath::case::{Case, forwards, replies, stays};
+use crate::datapath::kinds::{self, Kind, NAT};
+use crate::datapath::served::{Road, Served};
+use crate::datapath::site::{CLIENT, CLIENT_MAC, CLIENT6, LB, PORT, VIP, VIP6};
+
+use super::{by_nat, direct, to_director, tunnelled};
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (tagged, tag) in tags() {
+        for kind in kinds::ALL {
+            cases.extend(requests(kind, tagged, tag));
+        }
+        cases.extend(replies_of_nat(tagged, tag));
+    }
+    cases
+}
+
+/// Tags a frame.
+type Tag = fn(Eth) -> Eth;
+
+/// How a frame is tagged, and the tagging.
+fn tags() -> [(&'static str, Tag); 4] {
+    [
+        ("no tag", |eth| eth),
+        ("a tag", |eth| eth.vlan(0x2005)),
+        ("two tags", |eth| eth.service_vlan(7).vlan(0xe5)),
+        ("two tags of 802.1Q", |eth| eth.vlan(0xffff).vlan(6)),
+    ]
+}
+
+/// DSCP EF, and congestion experienced.
+const TOS: u8 = 0xbb;
+
+fn requests(kind: Kind, tagged: &str, tag: Tag) -> [Case; 4] {
+    let name = |what: &str| format!("{}: {what}, {tagged}", kind.name);
+    let v4 = || tag(to_director()).ipv4(CLIENT, VIP).tos(TOS);
+    let v6 = || tag(to_director()).ipv6(CLIENT6, VIP6).tos(TOS);
+    let (tcp, udp) = (kind.tcp(), kind.udp());
+    let (tcp6, udp6) = (kind.tcp6(), kind.udp6());
+    [
+        request(name("TCP, IPv4"), &tcp, v4().tcp(PORT, tcp.port)),
+        request(name("UDP, IPv4"), &udp, v4().udp(PORT, udp.port)),
+        request(
+            name("TCP, IPv6"),
+            &tcp6,
+            v6().flow_label(0x12345).tcp(PORT, tcp6.port),
+        ),
+        request(
+            name("UDP, IPv6"),
+            &udp6,
+            v6().flow_label(0xfffff).udp(PORT, udp6.port),
+        ),
+    ]
+}
+
+fn request<H: Header, S: Ported>(name: String, service: &Served, bare: Packet<H, S>) -> Case {
+    let request = bare.payload(b"what is asked");
+    let sent = match service.road {
+        Road::Local => return stays(name, service, request),
+        Road::Tunnel(..) => tunnelled(service, request.clone()),
+        Road::Plain if service.method == method::NAT => by_nat(service, request.clone()).build(),
+        Road::Plain => direct(service, request.clone()).build(),
+    };
+    forwards(name, service, request, sent)
+}
+
+fn replies_of_nat(tagged: &str, tag: Tag) -> [Case; 4] {
+    let name = |what: &str| format!("nat, reply: {what}, {tagged}");
+    let [tcp, udp] = [NAT.tcp(), NAT.udp()];
+    let [tcp6, udp6] = [NAT.tcp6(), NAT.udp6()];
+    let from = |served: &Served| tag(tests::packet::eth(served.next_hop.destination, LB));
+    let v4 = |served: &Served| from(served).ipv4(served.real_v4(), CLIENT).tos(TOS);
+    let v6 = |served: &Served| from(served).ipv6(served.real_v6(), CLIENT6).tos(TOS);
+    [
+        reply(name("TCP, IPv4"), &tcp, v4(&tcp).tcp(tcp.real_port, PORT)),
+        reply(name("UDP, IPv4"), &udp, v4(&udp).udp(udp.real_port, PORT)),
+        reply(
+            name("TCP, IPv6"),
+            &tcp6,
+            v6(&tcp6).flow_label(0x54321).tcp(tcp6.real_port, PORT),
+        ),
+        reply(
+            name("UDP, IPv6"),
+            &udp6,
+            v6(&udp6).flow_label(1).udp(udp6.real_port, PORT),
+        ),
+    ]
+}
+
+fn reply<H: Header, S: Ported>(name: String, service: &Served, bare: Packet<H, S>) -> Case {
+    let reply = bare.payload(b"what is answered");
+    let sent = reply
+        .clone()
+        .from(service.vip)
+        .ports(service.port, PORT)
+        .ttl(63)
+        .hop(LB, CLIENT_MAC);
+    replies(name, service, reply, sent)
+}
