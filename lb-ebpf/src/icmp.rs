@@ -17,12 +17,10 @@ use crate::wire::ipv6::Ipv6;
 
 /// Of the packet's payload, what the answer quotes: enough for its sender to find the connection
 /// (RFC 792: 64 bits).
-const QUOTED_PAYLOAD: usize = QUOTED_BYTES as usize;
-const QUOTED_BYTES: u16 = 8;
-/// Of an IPv6 packet, what is quoted: fixed header and 8 bytes.
-const QUOTED_V6: usize = Ipv6::LEN + QUOTED_PAYLOAD;
-/// Longest quote: an IPv4 header with all its options, and 8 bytes.
-const QUOTED_MAX: usize = 60 + QUOTED_PAYLOAD;
+const QUOTED_PAYLOAD: usize = 8;
+/// Longest quote: an IPv4 header with all its options, or an IPv6 header with as much before what it
+/// carries, and 8 bytes. Of more extension headers the end is not quoted.
+const QUOTED_MAX: usize = 120 + QUOTED_PAYLOAD;
 /// Hops of the answer.
 const TTL: u8 = 64;
 
@@ -30,10 +28,8 @@ const TTL: u8 = 64;
 /// no room for it.
 #[inline(always)]
 pub fn too_big<F: Frame + ?Sized>(frame: &mut F, packet: &Packet, mtu: u16) -> Option<()> {
-    let (quoted, ip) = match packet.is_v6 {
-        true => (QUOTED_V6, Ipv6::LEN),
-        false => (packet.l4 - packet.l3 + QUOTED_PAYLOAD, Ipv4::LEN),
-    };
+    let quoted = (packet.l4 - packet.l3 + QUOTED_PAYLOAD).min(QUOTED_MAX);
+    let ip = if packet.is_v6 { Ipv6::LEN } else { Ipv4::LEN };
     let added = ip + Icmp::LEN;
     if frame.len() > packet.l3 + quoted {
         frame.truncate(packet.l3 + quoted)?;
@@ -43,7 +39,7 @@ pub fn too_big<F: Frame + ?Sized>(frame: &mut F, packet: &Packet, mtu: u16) -> O
     let addresses: [Mac; 2] = frame.read(added)?;
     frame.write(0, &[addresses[1], addresses[0]])?;
     if packet.is_v6 {
-        header_v6(frame, packet)?;
+        header_v6(frame, packet, quoted)?;
     } else {
         header_v4(frame, packet, quoted)?;
     }
@@ -86,11 +82,12 @@ fn header_v4<F: Frame + ?Sized>(frame: &mut F, packet: &Packet, quoted: usize) -
 }
 
 #[inline(always)]
-fn header_v6<F: Frame + ?Sized>(frame: &mut F, packet: &Packet) -> Option<()> {
+#[expect(clippy::cast_possible_truncation, reason = "at most 136 bytes")]
+fn header_v6<F: Frame + ?Sized>(frame: &mut F, packet: &Packet, quoted: usize) -> Option<()> {
     let header = Ipv6 {
         version_class: 0x60,
         class_flow: [0; 3],
-        payload_len: U16::new(Icmp::BYTES + Ipv6::BYTES + QUOTED_BYTES),
+        payload_len: U16::new((Icmp::LEN + quoted) as u16),
         next_header: Icmp::PROTOCOL_V6,
         hop_limit: TTL,
         source: packet.destination.v6_octets(),

@@ -50,6 +50,8 @@ pub struct Packet {
 pub(crate) const VLAN_TAGS_MAX: usize = 2;
 /// Extension headers at most; RFC 8200 section 4.1 knows no use for more before the payload.
 const EXTENSIONS_MAX: usize = 6;
+/// Bytes of IPv6 headers at most: what follows must be where a program in the kernel can read.
+const HEADERS_MAX: usize = 896;
 
 impl Packet {
     /// Reads the headers of a frame whose Ethernet header is `eth`.
@@ -193,8 +195,15 @@ fn skip_extensions<F: Frame + ?Sized>(
             Extension::FRAGMENT => return Err(Reason::Fragment),
             Extension::HOP_BY_HOP | Extension::ROUTING | Extension::DESTINATION => {
                 let extension: Extension = frame.read(l3 + header).ok_or(Reason::Truncated)?;
+                // It is not for whom it seems to be for, and its checksum is not over that address.
+                if next == Extension::ROUTING && extension.kind_and_left[1] != 0 {
+                    return Err(Reason::SourceRouted);
+                }
                 next = extension.next_header;
                 header += (usize::from(extension.len) + 1) * 8;
+                if header > HEADERS_MAX {
+                    return Err(Reason::TooManyHeaders);
+                }
             }
             _ => return Err(Reason::NotTcpOrUdp),
         }

@@ -153,9 +153,6 @@ where
     if service.ring_len == 0 {
         return Verdict::drop(Reason::NoRealServer);
     }
-    if packet.ttl <= 1 {
-        return Verdict::drop(Reason::TtlExpired);
-    }
     let member = select::member(packet, service, lookups, now);
     if member == Slot::NOBODY {
         return Verdict::drop(Reason::NoRealServer);
@@ -169,6 +166,9 @@ where
     if real.flags & REAL_LOCAL != 0 {
         lookups.count(service.id, id, packet.len, packet.is_syn());
         return Verdict::pass(Reason::ForwardedLocal);
+    }
+    if packet.ttl <= 1 {
+        return Verdict::drop(Reason::TtlExpired);
     }
     if service.method == method::TUNNEL {
         let added = tunnel::overhead(real);

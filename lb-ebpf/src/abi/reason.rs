@@ -57,6 +57,8 @@ reasons! {
     BadVersion = "bad_version",
     /// passed: an IPv4-mapped address in an IPv6 header
     BadAddress = "bad_address",
+    /// passed: an IPv6 routing header that names hops still to come
+    SourceRouted = "source_routed",
     /// passed: more IPv6 extension headers than anybody needs
     TooManyHeaders = "too_many_headers",
     /// dropped: no real server is up and willing

@@ -46,6 +46,8 @@ pub struct Extension {
     pub next_header: u8,
     /// Its length in units of 8 bytes, the first not counted.
     pub len: u8,
+    /// Of a routing header: its type, and how many hops it names are still to come.
+    pub kind_and_left: [u8; 2],
 }
 
 impl Extension {

@@ -2,7 +2,8 @@
 
 use lb_ebpf::abi::Reason;
 
-use crate::datapath::case::{Case, drops};
+use crate::datapath::case::{Case, drops, stays};
+use crate::datapath::kinds::LOCAL;
 use crate::datapath::site::{ALL_DOWN, EMPTY, QUIESCENT, UNREACHABLE};
 
 use super::{ACK, RST, SYN, tcp_to, udp_to};
@@ -54,14 +55,16 @@ fn nobody() -> Vec<Case> {
 
 fn too_old() -> Vec<Case> {
     let reason = Reason::TtlExpired;
+    let here = LOCAL.tcp();
     vec![
+        stays("its last hop is this host", &here, tcp_to(here.port).ttl(1)),
         drops("drop: dr, one hop left", reason, tcp_to(80).ttl(1)),
         drops("drop: dr, no hop left", reason, tcp_to(80).ttl(0)),
         drops("drop: nat, one hop left", reason, tcp_to(8080).ttl(1)),
         drops("drop: nat, no hop left", reason, udp_to(5000).ttl(0)),
         drops(
             "drop: one hop left, and no real server",
-            reason,
+            Reason::NoRealServer,
             tcp_to(EMPTY).ttl(1),
         ),
     ]

@@ -58,12 +58,17 @@ fn told<S: Ported>(served: &Served, packet: &Ipv4<S>) -> Vec<u8> {
 
 /// What is told of a packet of IPv6 without extension headers.
 fn told6<S: Ported>(served: &Served, packet: &Ipv6<S>) -> Vec<u8> {
+    told6_quoting(served, packet, 48)
+}
+
+/// What is told of a packet of IPv6, quoting so many bytes.
+fn told6_quoting<S: Ported>(served: &Served, packet: &Ipv6<S>, quoted: usize) -> Vec<u8> {
     let fits = u32::try_from(fitting(served)).expect("below 1500");
     packet
         .link()
         .between(LB, CLIENT_MAC)
         .ipv6(VIP6, CLIENT6)
-        .too_big(fits, &packet.packet()[..48])
+        .too_big(fits, &packet.packet()[..quoted])
         .build()
 }
 
@@ -136,6 +141,11 @@ fn told_of() -> Vec<Case> {
     let datagram = of_len(udp_to(udp.port).dont_fragment(), 1500);
     let datagram6 = of_len(udp6_to(udp6.port), 1500);
     let wrong = of_len(tcp_to(served.port).dont_fragment(), 1500).checksum_off_by(0x0102);
+    let extended = |len: usize| {
+        let packet = tcp6_to(served6.port).destination_options(&vec![0; len - 2]);
+        of_len(packet, 1500)
+    };
+    let (short, long) = (extended(80), extended(88));
     let case = |name: &str, packet: Ipv4<Tcp>| tells(name, packet.clone(), told(&served, &packet));
     vec![
         case("told: all options are quoted", all_options.clone()),
@@ -156,6 +166,16 @@ fn told_of() -> Vec<Case> {
         case(
             "told: padding is not quoted",
             all_options.clone().padded_to(1600),
+        ),
+        tells(
+            "told: extension headers are quoted, and ports",
+            short.clone(),
+            told6_quoting(&served6, &short, 128),
+        ),
+        tells(
+            "told: no more than 128 bytes of them",
+            long.clone(),
+            told6_quoting(&served6, &long, 128),
         ),
         drops(
             "told: one hop left is worse",

@@ -3,6 +3,7 @@
 //! Not here: lies about them ([`super::lies6`]), replies ([`super::replies6`]).
 
 use lb_ebpf::abi::Reason;
+use lb_ebpf::wire::ipv6::Extension;
 use tests::packet::{Ipv6, Segment, Tcp, Udp, eth};
 
 use crate::datapath::case::{Case, drops, forwards, passes};
@@ -138,6 +139,13 @@ fn all<S>(packet: Ipv6<S>) -> Ipv6<S> {
         .destination_options(&[0; 30])
 }
 
+/// A routing header of type 2, from its length on, that has not been used up.
+fn one_hop_to_come() -> Vec<u8> {
+    let mut rest = vec![2, 2, 1, 0, 0, 0, 0];
+    rest.extend(lan6(0x99).octets());
+    rest
+}
+
 fn times<S>(packet: Ipv6<S>, count: usize) -> Ipv6<S> {
     (0..count).fold(packet, |packet, _| packet.destination_options(&[]))
 }
@@ -152,6 +160,11 @@ fn extended() -> Vec<Case> {
         dr(
             "extension: a routing header that is used up",
             tcp().routing(lan6(0x99)),
+        ),
+        passes(
+            "extension: a routing header with a hop to come",
+            Reason::SourceRouted,
+            nat_tcp().extension(Extension::ROUTING, &one_hop_to_come()),
         ),
         dr(
             "extension: destination options",
@@ -175,6 +188,20 @@ fn extended() -> Vec<Case> {
         dr("extension: as many as may be, dr", times(tcp(), MOST)),
         nat("extension: as many as may be, nat", times(nat_tcp(), MOST)),
         passes("extension: one more", too_many, times(tcp(), MOST + 1)),
+        passes(
+            "extension: more bytes than anybody needs",
+            too_many,
+            tcp().destination_options(&[0; 862]),
+        ),
+        passes(
+            "extension: the longest there is",
+            too_many,
+            tcp().destination_options(&[0; 2046]),
+        ),
+        nat(
+            "extension: as many bytes as may be, nat",
+            nat_tcp().destination_options(&[0; 854]),
+        ),
         passes("extension: thirty", too_many, times(tcp(), 30)),
     ]
 }
