@@ -10,8 +10,10 @@
 //!
 //! Nothing else writes maps, so nothing here is locked. Not here: what the decisions are.
 
+mod candidate;
 mod reconcile;
 mod reload;
+mod start;
 pub mod targets;
 mod watch;
 mod wish;
@@ -40,8 +42,9 @@ use crate::tables::{Memo, Tables};
 use crate::time;
 use targets::{Change, Probe, TargetId, Targets};
 
+pub use candidate::StartError;
 pub use reconcile::ReconcileError;
-pub use reload::{StartError, start};
+pub use start::start;
 pub(crate) use wish::key;
 
 /// What the engine hears of.

@@ -16,6 +16,7 @@ use lb_ebpf::abi::{
 
 use zerocopy::FromZeros as _;
 
+use super::memo::Memo;
 use super::ring::{self, Candidate};
 use super::stretch::{Full, Room};
 use super::{NO_REAL, Tables};
@@ -106,24 +107,12 @@ pub struct Built {
     pub deferred: usize,
 }
 
-/// Rings that were filled before, so that a wish that differs in one service costs one ring.
-#[derive(Clone, Debug, Default)]
-pub struct Memo(BTreeMap<Endpoint, Filled>);
-
-/// A ring, and what it was made of.
-#[derive(Clone, Debug)]
-struct Filled {
-    candidates: Vec<Candidate>,
-    members: Vec<u32>,
-    ring: Arc<[Slot]>,
-}
-
 /// The tables for `wish`, keeping what `previous` has that stays.
 ///
 /// # Errors
 /// A table is full, and not even a part of the wish can be had; `previous` stays what it is.
 pub fn build(wish: &Wish, previous: &Tables, memo: &mut Memo) -> Result<Built, Full> {
-    memo.0.retain(|key, _| previous.services.contains_key(key));
+    memo.forget_all_but(&previous.services);
     let mut building = Building::new(previous);
     let mut full = None;
     let mut deferred = 0;
@@ -156,39 +145,6 @@ pub fn build(wish: &Wish, previous: &Tables, memo: &mut Memo) -> Result<Built, F
     match full {
         Some(full) if tables == *previous => Err(full),
         _ => Ok(Built { tables, deferred }),
-    }
-}
-
-impl Memo {
-    /// The ring of a service: the old one where nothing has changed, else filled anew with the
-    /// memory of the old one.
-    fn ring(
-        &mut self,
-        key: Endpoint,
-        old: &Arc<[Slot]>,
-        size: u32,
-        candidates: &[Candidate],
-        members: &[u32],
-        known: impl Fn(u16) -> bool,
-    ) -> Arc<[Slot]> {
-        let same = self.0.get(&key).is_some_and(|filled| {
-            Arc::ptr_eq(&filled.ring, old)
-                && filled.ring.len() == size as usize
-                && filled.candidates == candidates
-                && filled.members == members
-        });
-        if same {
-            return Arc::clone(old);
-        }
-        let ring = ring::carry(old, &ring::fill(candidates, size), known);
-        let ring = if ring == *old { Arc::clone(old) } else { ring };
-        let filled = Filled {
-            candidates: candidates.to_vec(),
-            members: members.to_vec(),
-            ring: Arc::clone(&ring),
-        };
-        self.0.insert(key, filled);
-        ring
     }
 }
 

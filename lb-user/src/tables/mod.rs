@@ -7,6 +7,7 @@
 pub mod build;
 pub mod diff;
 pub mod lookups;
+mod memo;
 pub mod ring;
 pub mod settle;
 mod stretch;
@@ -19,8 +20,9 @@ use std::sync::Arc;
 
 use lb_ebpf::abi::{Endpoint, Interface, NatReply, Real, Service, Slot};
 
-pub use build::{Built, Memo, RealWish, ServiceWish, Standing, Way, Wish};
+pub use build::{Built, RealWish, ServiceWish, Standing, Way, Wish};
 pub use diff::{MapOp, diff};
+pub use memo::Memo;
 pub use stretch::Full;
 
 /// Marks a member whose real server is gone: an id that no real server has.
