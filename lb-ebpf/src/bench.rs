@@ -63,12 +63,4 @@ const HEAD_SOURCE_LOW: usize = 14;
 const HEAD_SOURCE_PORT: usize = 17;
 const _: () = assert!(HEAD_SOURCE_PORT < HEAD);
 
-/// A loop, which the verifier refuses: a program that could panic does not load.
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+lb_ebpf::object!();

@@ -39,12 +39,4 @@ impl Ends for KernelEnds {
     }
 }
 
-/// A loop, which the verifier refuses: a program that could panic does not load.
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+lb_ebpf::object!();

@@ -58,12 +58,12 @@ impl Frame for [u8] {
         None
     }
 
-    /// As [`Self::grow`].
+    /// As `grow`.
     fn shrink(&mut self, _bytes: usize) -> Option<()> {
         None
     }
 
-    /// As [`Self::grow`].
+    /// As `grow`.
     fn truncate(&mut self, _len: usize) -> Option<()> {
         None
     }

@@ -25,3 +25,22 @@ pub mod wire;
 
 pub use frame::Frame;
 pub use steer::{Action, Lookups, NextHop, Route, Verdict, steer};
+
+/// What every object needs beside its programs: a licence and a panic handler.
+///
+/// The handler is a loop, which the verifier refuses: a program that could panic does not load. The
+/// helpers for routes and for packet output are open to GPL-compatible programs only.
+#[cfg(feature = "ebpf")]
+#[macro_export]
+macro_rules! object {
+    () => {
+        #[panic_handler]
+        fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+            loop {}
+        }
+
+        #[unsafe(link_section = "license")]
+        #[unsafe(no_mangle)]
+        static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+    };
+}
