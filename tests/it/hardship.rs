@@ -11,7 +11,7 @@ use tests::{
         director::Director,
         find, link, netns,
         site::{Service, Site},
-        topology::{LB1, Method, one_director},
+        topology::{LB1, Method, nat_between, one_director},
         wait::eventually,
     },
     require,
@@ -68,6 +68,45 @@ fn an_interface_with_a_dot_in_its_name_is_served_and_left() -> Result<()> {
         &lab.netns(LB1),
         &back.map(|command| format!("link {command}")),
     )?;
+    lab.finish()
+}
+
+/// Whether an XDP program is on an interface of the director.
+fn has_xdp(lab: &Lab, interface: &str) -> Result<bool> {
+    let link = netns::command(&lab.netns(LB1), "ip")
+        .args(["link", "show", interface])
+        .output()?;
+    Ok(String::from_utf8_lossy(&link.stdout).contains("xdp"))
+}
+
+#[test]
+fn the_program_follows_the_name_when_interfaces_are_renamed() -> Result<()> {
+    require!(root, tools, xdp, daemon);
+    let lab = Lab::build(nat_between(1))?;
+    let director = Director::start(&lab, LB1, Site::new(vec![Service::web(Method::Nat, 1)]))?;
+    assert!(has_xdp(&lab, "eth0")? && !has_xdp(&lab, "eth1")?);
+    let rename = |names: [(&str, &str); 2]| -> Result<()> {
+        let down = ["eth0", "eth1", "old0"].map(|name| name.to_owned());
+        let is_used = |name: &&String| names.iter().any(|(from, _)| from == *name);
+        let mut batch: Vec<String> = down
+            .iter()
+            .filter(is_used)
+            .map(|name| format!("link set {name} down"))
+            .collect();
+        batch.extend(names.map(|(from, to)| format!("link set {from} name {to}")));
+        batch.extend(names.map(|(_, to)| format!("link set {to} up")));
+        link::ip(&lab.netns(LB1), &batch)
+    };
+    rename([("eth0", "old0"), ("eth1", "eth0")])?;
+    eventually(SOON, "the program to be on the new eth0 alone", || {
+        Ok((has_xdp(&lab, "eth0")? && !has_xdp(&lab, "old0")?).then_some(()))
+    })?;
+    assert_eq!(director.stop()?.code(), Some(0));
+    director.detach()?;
+    assert!(!has_xdp(&lab, "eth0")?, "detach removes it");
+    drop(director);
+    // `finish` looks for the counters of both by their names.
+    rename([("eth0", "eth1"), ("old0", "eth0")])?;
     lab.finish()
 }
 

@@ -184,8 +184,9 @@ impl Engine {
     /// Does what is due.
     async fn step(&mut self) {
         let now = time::now();
-        if self.changes.take() && self.refresh_at.is_none() {
-            self.refresh_at = Some(now.max(self.refreshed + REFRESH));
+        if self.changes.take() {
+            let soon = now.max(self.refreshed + REFRESH);
+            self.refresh_at = Some(self.refresh_at.map_or(soon, |at| at.min(soon)));
         }
         if self.refresh_at.is_some_and(|at| now >= at) {
             self.refresh_at = None;

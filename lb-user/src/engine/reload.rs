@@ -178,7 +178,7 @@ impl Engine {
     }
 
     /// Detaches from every interface that is not wanted.
-    fn leave_others(&mut self, wanted: &Interfaces) {
+    pub(super) fn leave_others(&mut self, wanted: &Interfaces) {
         match self.datapath.attached() {
             Ok(attached) => {
                 let others = attached.iter().filter(|name| !wanted.contains_key(*name));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lb_ebpf::abi::Unresolved;
 use tracing::{info, warn};
 
-use super::{Attached, Engine, SOLICIT};
+use super::{Attached, Engine, HOUSEKEEPING, SOLICIT};
 use crate::config::Method;
 use crate::datapath::Mode;
 use crate::network::{Path, netlink};
@@ -56,6 +56,7 @@ impl Engine {
     /// Attaches again to an interface that was replaced by another of the same name.
     fn follow_interfaces(&mut self) {
         let names: Vec<String> = self.attached.keys().cloned().collect();
+        let mut moved = false;
         for name in names {
             let found = self.network.link(&name).map(|(ifindex, _)| ifindex);
             let Some(attached) = self.attached.get_mut(&name) else {
@@ -63,13 +64,22 @@ impl Engine {
             };
             match found {
                 Some(ifindex) if ifindex == attached.ifindex => {}
-                Some(ifindex) => self.attach_again(&name, ifindex),
+                Some(ifindex) => {
+                    moved = true;
+                    self.attach_again(&name, ifindex);
+                }
                 None if attached.ifindex != 0 => {
                     attached.ifindex = 0;
                     warn!(interface = %name, "interface is gone; it will be served when it is back");
                 }
                 None => {}
             }
+        }
+        if moved {
+            // An interface that was renamed away from a served name keeps no program.
+            let index = |(name, at): (&String, &Attached)| (name.clone(), at.ifindex);
+            let served = self.attached.iter().map(index).collect();
+            self.leave_others(&served);
         }
     }
 
@@ -82,7 +92,10 @@ impl Engine {
                 // Its mode is told by the link, once more.
                 self.refresh_at = Some(time::now());
             }
-            Err(error) => Self::failed("interface is back, and not served", &error),
+            Err(error) => {
+                Self::failed("interface is back, and not served; trying again", &error);
+                self.refresh_at = Some(time::now() + HOUSEKEEPING);
+            }
         }
     }
 

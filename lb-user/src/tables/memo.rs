@@ -15,6 +15,8 @@ pub struct Memo(BTreeMap<Endpoint, Filled>);
 /// A ring, and what it was made of.
 #[derive(Clone, Debug)]
 struct Filled {
+    /// The ring that was in force when it was filled.
+    before: Arc<[Slot]>,
     candidates: Vec<Candidate>,
     members: Vec<u32>,
     ring: Arc<[Slot]>,
@@ -26,7 +28,7 @@ impl Memo {
         self.0.retain(|key, _| services.contains_key(key));
     }
 
-    /// The ring of a service: the old one where nothing has changed, else filled anew with the
+    /// The ring of a service: the last one where nothing has changed, else filled anew with the
     /// memory of the old one.
     pub(super) fn ring(
         &mut self,
@@ -37,18 +39,19 @@ impl Memo {
         members: &[u32],
         known: impl Fn(u16) -> bool,
     ) -> Arc<[Slot]> {
-        let same = self.0.get(&key).is_some_and(|filled| {
-            Arc::ptr_eq(&filled.ring, old)
+        let same = self.0.get(&key).filter(|filled| {
+            (Arc::ptr_eq(&filled.ring, old) || Arc::ptr_eq(&filled.before, old))
                 && filled.ring.len() == size as usize
                 && filled.candidates == candidates
                 && filled.members == members
         });
-        if same {
-            return Arc::clone(old);
+        if let Some(same) = same {
+            return Arc::clone(&same.ring);
         }
         let ring = ring::carry(old, &ring::fill(candidates, size), known);
         let ring = if ring == *old { Arc::clone(old) } else { ring };
         let filled = Filled {
+            before: Arc::clone(old),
             candidates: candidates.to_vec(),
             members: members.to_vec(),
             ring: Arc::clone(&ring),
