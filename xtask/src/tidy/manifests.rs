@@ -22,8 +22,23 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         "it knows no packets and no processes",
     ),
     (
+        "lb-user/vrrp",
+        TOUCH,
+        "it decides; its driver has the sockets and the clock",
+    ),
+    (
+        "lb-user/vrrp",
+        &["daemon", "health", "lb-ebpf", "lb-user"],
+        "it knows one protocol and nothing of who speaks it",
+    ),
+    (
+        "lb-user/health",
+        &["vrrp"],
+        "whether a server is up has nothing to do with who is active",
+    ),
+    (
         "lb-user/daemon",
-        &["health", "lb-ebpf", "lb-user"],
+        &["health", "lb-ebpf", "lb-user", "vrrp"],
         "it is the same for every daemon",
     ),
     (

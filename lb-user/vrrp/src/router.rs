@@ -1,0 +1,481 @@
+//! The machine of one virtual router on one host (section 6.4), as a value: time and adverts go in,
+//! [`Actions`] come out. What it does beyond the RFC's letter, and why:
+//!
+//! - **The lease.** Each advert entitles its sender to serve for three intervals. A backup waits for
+//!   three and its skew, so whoever was stopped, hung or cut off has fallen silent before it is
+//!   replaced. An active router that is called after the end of its lease was replaced, or will be:
+//!   it steps down and waits as a backup instead of going on as a second active one.
+//! - **A backup woken late** by more than an interval has perhaps not heard what was sent meanwhile. It
+//!   waits once more for as long as a living active router can be silent.
+//! - **Make before break.** [`Input::Resign`] sends the priority 0 that makes every backup, also one
+//!   that does not preempt, take over within Skew_Time, but goes on serving until the successor's
+//!   advert comes. A preempting router serves before it sends the advert that makes the other step
+//!   down.
+//! - **After two were active**, the loser sends a last advert, so that the winner knows and announces
+//!   itself again: at once, or with its next advert when it has just done so.
+//!
+//! Not here: the wire, and who performs the actions.
+
+use std::time::Instant;
+
+use crate::{
+    action::{Action, Actions, Input, Reason, State},
+    advert::{Advert, Ends, MAX_LEN},
+    hear::Heard,
+    interval::Interval,
+    params::{Params, Preempt, Priority},
+};
+
+/// How many adverts of priority 0 ask for a successor, an interval apart: one may be lost.
+const RESIGNATIONS: u8 = 3;
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Router {
+    params: Params,
+    phase: Phase,
+}
+
+/// The state, with what is known only in it. Each owns the only deadline there can be in it.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Initialize,
+    Backup(Backup),
+    Active(Active),
+    Resigning(Resigning),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Backup {
+    /// When the Active_Down_Timer was set. How long it runs follows from the rest, so that another
+    /// priority changes it by the difference in skew.
+    since: Instant,
+    waiting: Waiting,
+    /// Active_Adver_Interval.
+    interval: Interval,
+    /// An active router of lower priority is tolerated until then.
+    preempt_at: Option<Instant>,
+}
+
+/// What a backup waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    /// The active router to fall silent.
+    Silence,
+    /// The same, while one of lower priority is not listened to.
+    Preempting,
+    /// Its turn among the backups: the active router has resigned.
+    Turn,
+    /// An advert it may have slept through.
+    Sign,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Active {
+    /// Adver_Timer.
+    advertise_at: Instant,
+    advertised_at: Instant,
+    lease_until: Instant,
+    announced_at: Instant,
+    /// Another was active since then.
+    owes_announcement: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Resigning {
+    /// The next priority 0, or the end.
+    next_at: Instant,
+    left: u8,
+    lease_until: Instant,
+}
+
+impl Router {
+    /// One that takes no part yet.
+    #[must_use]
+    pub fn new(params: Params) -> Self {
+        Self {
+            params,
+            phase: Phase::Initialize,
+        }
+    }
+
+    /// What is configured, with the priority of now.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Initialize => State::Initialize,
+            Phase::Backup(_) => State::Backup,
+            Phase::Active(_) => State::Active,
+            Phase::Resigning(_) => State::Resigning,
+        }
+    }
+
+    /// When [`Input::Timer`] is due next; replaced by every call that changes anything.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Initialize => None,
+            Phase::Backup(backup) => Some(backup.deadline(self.params.priority)),
+            Phase::Active(active) => Some(active.advertise_at),
+            Phase::Resigning(resigning) => Some(resigning.next_at),
+        }
+    }
+
+    /// The advert that [`Action::Advertise`] asks for.
+    #[must_use]
+    pub fn advert(&self, priority: Option<Priority>) -> Advert<'_> {
+        Advert {
+            vrid: self.params.vrid,
+            priority,
+            interval: self.params.interval,
+            vips: self.params.vips(),
+        }
+    }
+
+    /// The same as bytes, with the configured form of checksum.
+    pub fn encode<'b>(
+        &self,
+        priority: Option<Priority>,
+        ends: Ends,
+        buffer: &'b mut [u8; MAX_LEN],
+    ) -> &'b [u8] {
+        let advert = self.advert(priority);
+        advert.encode(ends, self.params.checksum, buffer)
+    }
+
+    /// Tracking has found another priority. It is in the next advert, and in the skew at once.
+    pub fn set_priority(&mut self, priority: Priority) {
+        self.params.priority = priority;
+    }
+
+    /// Takes other parameters (a reload) without leaving the state. An active router tells of them
+    /// at once.
+    #[must_use = "actions are what the driver has to do"]
+    pub fn reconfigure(&mut self, now: Instant, params: Params) -> Actions {
+        let mut actions = Actions::default();
+        self.expire(now, &mut actions);
+        let moved = params.vips != self.params.vips || params.primary != self.params.primary;
+        let changed = params != self.params;
+        self.params = params;
+        if let Phase::Active(active) = self.phase {
+            if changed {
+                self.advertise(now, active, &mut actions);
+            }
+            if moved {
+                self.announce(now, &mut actions);
+            }
+        }
+        actions
+    }
+
+    /// Takes one input at `now` and says what to do about it.
+    #[must_use = "actions are what the driver has to do"]
+    pub fn handle(&mut self, now: Instant, input: Input) -> Actions {
+        let mut actions = Actions::default();
+        self.expire(now, &mut actions);
+        match (self.phase, input) {
+            (Phase::Initialize | Phase::Resigning(_), Input::Startup) => {
+                self.start(now, &mut actions);
+            }
+            (Phase::Initialize, Input::Shutdown | Input::Resign | Input::Timer)
+            | (Phase::Initialize, Input::Heard(_))
+            | (Phase::Backup(_) | Phase::Active(_), Input::Startup)
+            | (Phase::Resigning(_), Input::Resign) => {}
+
+            (Phase::Backup(_), Input::Shutdown) => self.leave(Reason::Shutdown, &mut actions),
+            (Phase::Backup(_), Input::Resign) => self.leave(Reason::Resign, &mut actions),
+            (Phase::Backup(backup), Input::Timer) => self.wait_is_over(now, backup, &mut actions),
+            (Phase::Backup(backup), Input::Heard(heard)) => {
+                self.phase = Phase::Backup(backup.after(now, heard, &self.params));
+            }
+
+            (Phase::Active(_), Input::Shutdown) => {
+                actions.push(Action::StepDown);
+                actions.push(Action::Advertise { priority: None });
+                self.leave(Reason::Shutdown, &mut actions);
+            }
+            (Phase::Active(_), Input::Resign) => {
+                self.resign(now, RESIGNATIONS, &mut actions);
+                self.changed(State::Active, Reason::Resign, &mut actions);
+            }
+            (Phase::Active(active), Input::Timer) => self.beat(now, active, &mut actions),
+            (Phase::Active(active), Input::Heard(heard)) => {
+                self.contend(now, active, heard, &mut actions);
+            }
+
+            (Phase::Resigning(_), Input::Shutdown) => {
+                actions.push(Action::StepDown);
+                self.leave(Reason::Shutdown, &mut actions);
+            }
+            (Phase::Resigning(resigning), Input::Timer) => {
+                self.ask_again(now, resigning, &mut actions);
+            }
+            (Phase::Resigning(_), Input::Heard(heard)) => {
+                if heard.priority.is_some() {
+                    actions.push(Action::StepDown);
+                    self.leave(Reason::Succeeded, &mut actions);
+                }
+            }
+        }
+        actions
+    }
+
+    /// Whoever is called after the end of its lease serves no more.
+    fn expire(&mut self, now: Instant, actions: &mut Actions) {
+        match self.phase {
+            Phase::Initialize | Phase::Backup(_) => {}
+            Phase::Active(active) => {
+                if now >= active.lease_until {
+                    actions.push(Action::StepDown);
+                    self.back_up(now, self.params.interval, Reason::WokenLate, actions);
+                }
+            }
+            Phase::Resigning(resigning) => {
+                if now >= resigning.lease_until {
+                    actions.push(Action::StepDown);
+                    self.leave(Reason::NoSuccessor, actions);
+                }
+            }
+        }
+    }
+
+    /// Section 6.4.1; and back from resigning, in which the VIPs were served all along.
+    fn start(&mut self, now: Instant, actions: &mut Actions) {
+        let served = matches!(self.phase, Phase::Resigning(_));
+        if served || self.params.priority.is_owner() {
+            self.take_over(now, Reason::Startup, actions);
+        } else {
+            self.back_up(now, self.params.interval, Reason::Startup, actions);
+        }
+    }
+
+    fn take_over(&mut self, now: Instant, reason: Reason, actions: &mut Actions) {
+        let from = self.state();
+        actions.push(Action::TakeOver);
+        let active = Active {
+            advertise_at: now,
+            advertised_at: now,
+            lease_until: now,
+            announced_at: now,
+            owes_announcement: false,
+        };
+        self.advertise(now, active, actions);
+        actions.push(Action::Announce);
+        self.changed(from, reason, actions);
+    }
+
+    fn back_up(&mut self, now: Instant, interval: Interval, why: Reason, actions: &mut Actions) {
+        let from = self.state();
+        self.phase = Phase::Backup(Backup {
+            since: now,
+            waiting: Waiting::Silence,
+            interval,
+            preempt_at: None,
+        });
+        self.changed(from, why, actions);
+    }
+
+    fn leave(&mut self, reason: Reason, actions: &mut Actions) {
+        let from = self.state();
+        self.phase = Phase::Initialize;
+        self.changed(from, reason, actions);
+    }
+
+    fn changed(&self, from: State, reason: Reason, actions: &mut Actions) {
+        actions.push(Action::Changed {
+            from,
+            to: self.state(),
+            reason,
+        });
+    }
+
+    fn wait_is_over(&mut self, now: Instant, backup: Backup, actions: &mut Actions) {
+        let deadline = backup.deadline(self.params.priority);
+        if now < deadline {
+            return;
+        }
+        let overslept = now - deadline > backup.interval.period();
+        let reason = match backup.waiting {
+            Waiting::Silence | Waiting::Preempting | Waiting::Turn if overslept => {
+                self.phase = Phase::Backup(Backup {
+                    since: now,
+                    waiting: Waiting::Sign,
+                    ..backup
+                });
+                return;
+            }
+            Waiting::Silence | Waiting::Sign => Reason::Silence,
+            Waiting::Preempting => Reason::Preempting,
+            Waiting::Turn => Reason::ActiveResigned,
+        };
+        self.take_over(now, reason, actions);
+    }
+
+    /// Adver_Timer. Its beat is kept: one that comes late does not make the next come later.
+    fn beat(&mut self, now: Instant, active: Active, actions: &mut Actions) {
+        if now < active.advertise_at {
+            return;
+        }
+        let period = self.params.interval.period();
+        let gap = now.saturating_duration_since(active.advertised_at) >= period * 2;
+        self.advertise(now, active, actions);
+        self.keep_beat(now, active.advertise_at + period);
+        if active.owes_announcement || gap {
+            self.announce(now, actions);
+        }
+    }
+
+    /// The next advert comes at `next`, unless that is over.
+    fn keep_beat(&mut self, now: Instant, next: Instant) {
+        if let Phase::Active(active) = &mut self.phase {
+            if next > now {
+                active.advertise_at = next;
+            }
+        }
+    }
+
+    /// Sends an advert, and with it begins another lease.
+    fn advertise(&mut self, now: Instant, active: Active, actions: &mut Actions) {
+        let interval = self.params.interval;
+        let until = now + interval.lease();
+        self.phase = Phase::Active(Active {
+            advertise_at: now + interval.period(),
+            advertised_at: now,
+            lease_until: until,
+            ..active
+        });
+        actions.push(Action::RenewLease { until });
+        actions.push(Action::Advertise {
+            priority: Some(self.params.priority),
+        });
+    }
+
+    fn announce(&mut self, now: Instant, actions: &mut Actions) {
+        if let Phase::Active(active) = &mut self.phase {
+            active.announced_at = now;
+            active.owes_announcement = false;
+            actions.push(Action::Announce);
+        }
+    }
+
+    /// An advert of another active router (section 6.4.3).
+    fn contend(&mut self, now: Instant, active: Active, heard: Heard, actions: &mut Actions) {
+        let ours = (self.params.priority, self.params.primary);
+        match heard.priority {
+            Some(theirs) if (theirs, heard.from) > ours => {
+                actions.push(Action::StepDown);
+                actions.push(Action::Advertise {
+                    priority: Some(self.params.priority),
+                });
+                self.back_up(now, heard.interval, Reason::Beaten, actions);
+            }
+            Some(_) => {
+                self.advertise(now, active, actions);
+                self.keep_beat(now, active.advertise_at);
+                self.assert_again(now, actions);
+            }
+            None => {
+                self.advertise(now, active, actions);
+                self.assert_again(now, actions);
+            }
+        }
+    }
+
+    /// Clients may have listened to the other: announce, but not more than once an interval.
+    fn assert_again(&mut self, now: Instant, actions: &mut Actions) {
+        let period = self.params.interval.period();
+        if let Phase::Active(active) = &mut self.phase {
+            if now.saturating_duration_since(active.announced_at) >= period {
+                self.announce(now, actions);
+            } else {
+                active.owes_announcement = true;
+            }
+        }
+    }
+
+    fn resign(&mut self, now: Instant, left: u8, actions: &mut Actions) {
+        let interval = self.params.interval;
+        let until = now + interval.resigning_lease();
+        let left = left.saturating_sub(1);
+        self.phase = Phase::Resigning(Resigning {
+            next_at: if left == 0 {
+                until
+            } else {
+                now + interval.period()
+            },
+            left,
+            lease_until: until,
+        });
+        actions.push(Action::RenewLease { until });
+        actions.push(Action::Advertise { priority: None });
+    }
+
+    /// The end of the lease is the end of the last wait: [`Router::expire`] has seen to it.
+    fn ask_again(&mut self, now: Instant, resigning: Resigning, actions: &mut Actions) {
+        if now >= resigning.next_at {
+            self.resign(now, resigning.left, actions);
+        }
+    }
+}
+
+impl Backup {
+    fn deadline(&self, priority: Priority) -> Instant {
+        let interval = self.interval;
+        self.since
+            + match self.waiting {
+                Waiting::Silence | Waiting::Preempting => interval.active_down(priority),
+                Waiting::Turn => interval.skew(priority),
+                Waiting::Sign => interval.period() + interval.skew(priority),
+            }
+    }
+
+    /// An advert of the active router (section 6.4.2).
+    fn after(self, now: Instant, heard: Heard, params: &Params) -> Self {
+        match heard.priority {
+            None => Self {
+                since: now,
+                waiting: Waiting::Turn,
+                preempt_at: None,
+                ..self
+            },
+            Some(theirs) if theirs < params.priority => self.below(now, heard, params),
+            Some(_) => Self {
+                since: now,
+                waiting: Waiting::Silence,
+                interval: heard.interval,
+                preempt_at: None,
+            },
+        }
+    }
+
+    /// The active router has a lower priority: follow it, or leave it unheard and time out.
+    fn below(self, now: Instant, heard: Heard, params: &Params) -> Self {
+        let preempt_at = match params.preempt {
+            Preempt::After(_) | Preempt::Never if params.priority.is_owner() => Some(now),
+            Preempt::After(delay) => Some(self.preempt_at.unwrap_or(now + delay)),
+            Preempt::Never => None,
+        };
+        match preempt_at {
+            Some(at) if at <= now => Self {
+                waiting: match self.waiting {
+                    Waiting::Silence => Waiting::Preempting,
+                    other @ (Waiting::Preempting | Waiting::Turn | Waiting::Sign) => other,
+                },
+                preempt_at,
+                ..self
+            },
+            Some(_) | None => Self {
+                since: now,
+                waiting: Waiting::Silence,
+                interval: heard.interval,
+                preempt_at,
+            },
+        }
+    }
+}
