@@ -67,7 +67,8 @@ impl<'a> Writer<'a> {
     }
 
     fn put(&mut self, bytes: &[u8]) {
-        for (place, byte) in self.rest.by_ref().zip(bytes) {
+        // In this order: `zip` takes from its first before it finds that its second has no more.
+        for (byte, place) in bytes.iter().zip(self.rest.by_ref()) {
             *place = *byte;
         }
     }

@@ -154,14 +154,10 @@ pub struct Params {
     pub(crate) priority: Priority,
     pub(crate) primary: IpAddr,
     pub(crate) vips: Vec<u8>,
-    /// Adverts come this often.
-    pub interval: Interval,
-    /// Whether to take over from an active router of lower priority.
-    pub preempt: Preempt,
-    /// How the checksum is made over IPv4; both forms are accepted.
-    pub checksum: ChecksumForm,
-    /// Who may speak; empty, as in a multicast group, for everyone on the link.
-    pub peers: Vec<IpAddr>,
+    pub(crate) interval: Interval,
+    pub(crate) preempt: Preempt,
+    pub(crate) checksum: ChecksumForm,
+    pub(crate) peers: Vec<IpAddr>,
 }
 
 /// Why parameters are none.
@@ -222,6 +218,30 @@ impl Params {
         })
     }
 
+    /// Adverts come this often.
+    #[must_use]
+    pub fn with_interval(self, interval: Interval) -> Self {
+        Self { interval, ..self }
+    }
+
+    /// Whether to take over from an active router of lower priority.
+    #[must_use]
+    pub fn with_preempt(self, preempt: Preempt) -> Self {
+        Self { preempt, ..self }
+    }
+
+    /// How the checksum is made over IPv4; both forms are accepted.
+    #[must_use]
+    pub fn with_checksum(self, checksum: ChecksumForm) -> Self {
+        Self { checksum, ..self }
+    }
+
+    /// Who may speak; empty, as in a multicast group, for everyone on the link.
+    #[must_use]
+    pub fn with_peers(self, peers: Vec<IpAddr>) -> Self {
+        Self { peers, ..self }
+    }
+
     /// Its number.
     #[must_use]
     pub fn vrid(&self) -> Vrid {
@@ -238,6 +258,30 @@ impl Params {
     #[must_use]
     pub fn primary(&self) -> IpAddr {
         self.primary
+    }
+
+    /// The time between its adverts.
+    #[must_use]
+    pub fn interval(&self) -> Interval {
+        self.interval
+    }
+
+    /// Whether it preempts.
+    #[must_use]
+    pub fn preempt(&self) -> Preempt {
+        self.preempt
+    }
+
+    /// The form of checksum that it sends over IPv4.
+    #[must_use]
+    pub fn checksum(&self) -> ChecksumForm {
+        self.checksum
+    }
+
+    /// Whom it listens to; everyone when empty.
+    #[must_use]
+    pub fn peers(&self) -> &[IpAddr] {
+        &self.peers
     }
 
     /// IPv4 or IPv6.
