@@ -57,6 +57,9 @@ impl Priority {
     /// Of the host whose own addresses the VIPs are.
     pub const OWNER: Self = Self(NonZeroU8::MAX);
 
+    /// The least there is.
+    pub const LEAST: Self = Self(NonZeroU8::MIN);
+
     /// Of one that backs up, 1 to 254.
     #[must_use]
     pub const fn backup(priority: u8) -> Option<Self> {

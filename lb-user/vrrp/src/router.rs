@@ -11,8 +11,9 @@
 //!   that does not preempt, take over within Skew_Time, but goes on serving until the successor's
 //!   advert comes. A preempting router serves before it sends the advert that makes the other step
 //!   down.
-//! - **After two were active**, the loser sends a last advert, so that the winner knows and announces
-//!   itself again: at once, or with its next advert when it has just done so.
+//! - **After two were active**, also for the moment of a planned move, the one that steps down sends a
+//!   last advert of a lower priority, so that the other knows and announces itself again: at once, or
+//!   with its next advert when it has just done so.
 //!
 //! Not here: the wire, and who performs the actions.
 
@@ -216,12 +217,7 @@ impl Router {
             (Phase::Resigning(resigning), Input::Timer) => {
                 self.ask_again(now, resigning, &mut actions);
             }
-            (Phase::Resigning(_), Input::Heard(heard)) => {
-                if heard.priority.is_some() {
-                    actions.push(Action::StepDown);
-                    self.leave(Reason::Succeeded, &mut actions);
-                }
-            }
+            (Phase::Resigning(_), Input::Heard(heard)) => self.succeeded(heard, &mut actions),
         }
         actions
     }
@@ -414,6 +410,22 @@ impl Router {
         });
         actions.push(Action::RenewLease { until });
         actions.push(Action::Advertise { priority: None });
+    }
+
+    /// Another serves. It has announced itself while this router still answered: a last advert has
+    /// it do so again. No priority but the least is below every successor's, and for a successor of
+    /// that one there is none.
+    fn succeeded(&mut self, heard: Heard, actions: &mut Actions) {
+        let Some(theirs) = heard.priority else {
+            return;
+        };
+        actions.push(Action::StepDown);
+        if theirs > Priority::LEAST {
+            actions.push(Action::Advertise {
+                priority: Some(Priority::LEAST),
+            });
+        }
+        self.leave(Reason::Succeeded, actions);
     }
 
     /// The end of the lease is the end of the last wait: [`Router::expire`] has seen to it.

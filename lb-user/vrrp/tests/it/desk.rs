@@ -121,9 +121,14 @@ impl Desk {
 
 /// The short names of actions, in order: `adverts 100`, `lease 3s`, …
 pub(crate) fn words(desk: &Desk, actions: &[Action]) -> Vec<String> {
+    words_at(desk.now, actions)
+}
+
+/// The same, of what was done at `now`.
+pub(crate) fn words_at(now: Instant, actions: &[Action]) -> Vec<String> {
     let word = |action: &Action| match *action {
         Action::TakeOver => "take over".to_owned(),
-        Action::RenewLease { until } => format!("lease {:?}", until - desk.now),
+        Action::RenewLease { until } => format!("lease {:?}", until - now),
         Action::Advertise { priority } => {
             format!("advert {}", priority.map_or(0, Priority::get))
         }

@@ -6,5 +6,5 @@
 mod codec;
 mod desk;
 mod rfc;
-
+mod sim;
 mod takeover;
