@@ -32,8 +32,10 @@ pub(crate) enum Happening {
     Crash(usize),
     /// The active router, whichever it is, crashes.
     CrashActive,
-    /// The process does not run.
+    /// The process does not run; what arrives waits for it.
     Stall(usize),
+    /// The whole host does not run, as a virtual machine that is moved; what arrives is lost.
+    Pause(usize),
     /// It runs again.
     Resume(usize),
     /// Stopped as the RFC has it.
@@ -68,7 +70,9 @@ pub(crate) struct Plan {
     pub(crate) calm: Time,
     pub(crate) settled: Time,
     pub(crate) end: Time,
+    /// The longest interval, and the shortest.
     pub(crate) longest: Time,
+    pub(crate) shortest: Time,
 }
 
 /// The length of an interval.
@@ -122,6 +126,7 @@ impl Plan {
             end: settled + longest * 12,
             routers,
             longest,
+            shortest,
         };
         match kind {
             Kind::Chaos => plan.throw_chaos(dice),
@@ -150,7 +155,8 @@ impl Plan {
             let mut then = |at, what| self.happenings.push((at, what));
             match dice.below(8) {
                 0 | 1 => {
-                    then(at, Happening::Stall(router));
+                    let stall = dice.of(&[Happening::Stall(router), Happening::Pause(router)]);
+                    then(at, stall);
                     then(until, Happening::Resume(router));
                 }
                 2 => {

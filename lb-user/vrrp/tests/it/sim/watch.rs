@@ -10,6 +10,8 @@
 //! - **Clients learn it**: after a router was made to step down, another announces itself within an
 //!   interval.
 //! - **Exact instants**: a dead router is replaced by the best backup to the nanosecond.
+//! - **Sleepers**: an active router that wakes after its lease does not go on serving, and a backup
+//!   that has slept past its timer does not take over before an active one could have spoken.
 //! - No lease is longer than three intervals, none is taken before the data plane is ready, and no
 //!   timer fires twice in one instant.
 //!
@@ -28,8 +30,9 @@ struct Service {
     ready: bool,
     /// Since when, if it was not told to stop.
     since: Option<Time>,
-    /// The end of the lease.
+    /// The end of the lease, as rounded down by the data plane, and as the router knows it.
     until: Time,
+    granted: Time,
 }
 
 /// Everything noted so far.
@@ -42,6 +45,8 @@ pub(crate) struct Watch {
     followed: Vec<Option<(Packet, Time)>>,
     /// Until when someone must announce itself.
     owed: Option<Time>,
+    /// When each has woken from a sleep past its timer.
+    overslept: Vec<Option<Time>>,
     looked_at: Time,
     served: bool,
     wrong: Option<String>,
@@ -59,6 +64,7 @@ impl Watch {
             disturbed: vec![vec![0; count]; count],
             followed: vec![None; count],
             owed: None,
+            overslept: vec![None; count],
             looked_at: 0,
             served: false,
             wrong: None,
@@ -92,27 +98,51 @@ impl Watch {
         self.followed[router] = None;
     }
 
+    /// It runs again. Who sleeps through its second chance to listen has had it: else an overloaded
+    /// host that is the last one would never serve.
+    pub(crate) fn woke(&mut self, router: usize, now: Time, overslept: bool) {
+        self.disturb(router, now);
+        let first = self.overslept[router].is_none();
+        self.overslept[router] = (overslept && first).then_some(now);
+        if overslept {
+            self.count("backups that overslept");
+        }
+    }
+
+    /// Whether it takes over without having listened since.
+    pub(crate) fn too_early(&self, router: usize, now: Time, interval: Time) -> bool {
+        let woke = self.overslept[router];
+        woke.is_some_and(|woke| now < woke + interval)
+    }
+
     pub(crate) fn followed(&mut self, packet: Packet, priority: Option<Priority>, now: Time) {
         self.followed[packet.to] = priority.map(|_| (packet, now));
+        self.overslept[packet.to] = None;
     }
 
     pub(crate) fn ready(&mut self, router: usize) {
-        self.services[router].ready = true;
+        let service = &mut self.services[router];
+        service.ready = true;
+        service.since = None;
     }
 
-    pub(crate) fn renewed(&mut self, router: usize, now: Time, until: Time, most: Time) {
+    pub(crate) fn renewed(&mut self, router: usize, now: Time, until: Time, tick: Time) {
         let service = &mut self.services[router];
-        if !service.ready {
-            let what = format!("{} serves before it is ready", address(router));
-            self.wrong.get_or_insert(what);
-        } else if until > most {
-            let what = format!("the lease of {} is too long", address(router));
-            self.wrong.get_or_insert(what);
-        }
+        let wrong = if !service.ready {
+            Some("serves before it is ready")
+        } else if service.since.is_some() && service.granted <= now {
+            Some("serves on after its lease")
+        } else {
+            None
+        };
         let lapsed = service.until <= now;
         service.since = service.since.filter(|_| !lapsed).or(Some(now));
-        service.until = until;
+        service.until = until.saturating_sub(tick);
+        service.granted = until;
         self.served = true;
+        if let Some(wrong) = wrong {
+            self.fail(format!("{} {wrong}", address(router)));
+        }
     }
 
     pub(crate) fn announced(&mut self, router: usize, now: Time) {
@@ -151,6 +181,9 @@ impl Watch {
             self.wrong.get_or_insert(what);
         }
         self.followed[router] = None;
+        if to != State::Active {
+            self.overslept[router] = None;
+        }
         if matches!(reason, Reason::Beaten | Reason::Succeeded) {
             self.owed = Some(now);
         }

@@ -44,6 +44,8 @@ pub(crate) struct Host {
     pub(crate) router: Router,
     pub(crate) alive: bool,
     pub(crate) stalled: bool,
+    /// What arrives does not even wait.
+    deaf: bool,
     /// Adverts sent.
     pub(crate) sent: u64,
     setting: u64,
@@ -82,6 +84,7 @@ impl World {
             router: Router::new(params.clone()),
             alive: false,
             stalled: false,
+            deaf: false,
             sent: 0,
             setting: 0,
             timer_at: None,
@@ -110,8 +113,15 @@ impl World {
 
     /// Lets it run to its end.
     pub(crate) fn run(mut self) -> Result<Watch, Failure> {
-        let told = format!("{:#?}", self.plan.routers);
-        self.tell(|| told);
+        for params in self.plan.routers.clone() {
+            self.tell(|| {
+                let (who, of, each) = (params.primary(), params.priority(), params.interval());
+                format!(
+                    "{who} of priority {of}, each {each}, preempts {:?}",
+                    params.preempt()
+                )
+            });
+        }
         while let Some(Reverse((at, _, event))) = self.queue.pop() {
             if at > self.plan.end {
                 break;
@@ -162,7 +172,7 @@ impl World {
             }
             Event::Arrival(packet) => {
                 let host = &mut self.hosts[packet.to];
-                if !host.alive {
+                if !host.alive || host.deaf {
                     self.watch.lost(packet, self.now);
                 } else if host.stalled {
                     host.socket.push(packet);
@@ -194,6 +204,11 @@ impl World {
             Happening::Stall(router) => {
                 let host = &mut self.hosts[router];
                 host.stalled = host.alive;
+            }
+            Happening::Pause(router) => {
+                let host = &mut self.hosts[router];
+                host.stalled = host.alive;
+                host.deaf = host.alive;
             }
             Happening::Resume(router) => self.resume(router),
             Happening::Shutdown(router) => self.ask(router, Input::Shutdown),
@@ -232,6 +247,7 @@ impl World {
         let host = &mut self.hosts[router];
         host.alive = false;
         host.stalled = false;
+        host.deaf = false;
         host.setting += 1;
         host.timer_at = None;
         host.router = Router::new(host.router.params().clone());
@@ -249,8 +265,14 @@ impl World {
         if !self.hosts[router].alive || !self.hosts[router].stalled {
             return;
         }
-        self.hosts[router].stalled = false;
-        self.watch.disturb(router, self.now);
+        let host = &mut self.hosts[router];
+        host.stalled = false;
+        host.deaf = false;
+        let due = host
+            .timer_at
+            .filter(|_| host.router.state() == State::Backup);
+        let overslept = due.is_some_and(|due| due + self.plan.longest < self.now);
+        self.watch.woke(router, self.now, overslept);
         for packet in std::mem::take(&mut self.hosts[router].socket) {
             self.hear(packet);
         }
@@ -306,8 +328,11 @@ impl World {
                 let until = nanos(until - self.base);
                 let host = &self.hosts[router];
                 let most = self.now + nanos(host.router.params().interval().lease());
-                self.watch
-                    .renewed(router, self.now, until.saturating_sub(self.plan.tick), most);
+                self.watch.renewed(router, self.now, until, self.plan.tick);
+                if until > most {
+                    let what = format!("the lease of {} is too long", address(router));
+                    self.watch.fail(what);
+                }
             }
             Action::Advertise { priority } => self.advertise(router, priority),
             Action::Announce => self.watch.announced(router, self.now),
@@ -317,6 +342,11 @@ impl World {
                     self.watch.fail(wrong);
                 }
                 self.watch.changed(router, self.now, (from, to, reason));
+                if to == State::Active && self.watch.too_early(router, self.now, self.plan.shortest)
+                {
+                    let what = format!("{} has not listened after its sleep", address(router));
+                    self.watch.fail(what);
+                }
             }
         }
     }
