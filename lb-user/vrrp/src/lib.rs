@@ -22,6 +22,7 @@
 pub mod action;
 pub mod advert;
 pub mod announce;
+mod backup;
 pub mod checksum;
 pub mod hear;
 pub mod interval;

@@ -22,9 +22,10 @@ use std::time::Instant;
 use crate::{
     action::{Action, Actions, Input, Reason, State},
     advert::{Advert, Ends, MAX_LEN},
+    backup::{Backup, Called},
     hear::Heard,
     interval::Interval,
-    params::{Params, Preempt, Priority},
+    params::{Params, Priority},
 };
 
 /// How many adverts of priority 0 ask for a successor, an interval apart: one may be lost.
@@ -44,31 +45,6 @@ enum Phase {
     Backup(Backup),
     Active(Active),
     Resigning(Resigning),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Backup {
-    /// When the Active_Down_Timer was set. How long it runs follows from the rest, so that another
-    /// priority changes it by the difference in skew.
-    since: Instant,
-    waiting: Waiting,
-    /// Active_Adver_Interval.
-    interval: Interval,
-    /// An active router of lower priority is tolerated until then.
-    preempt_at: Option<Instant>,
-}
-
-/// What a backup waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waiting {
-    /// The active router to fall silent.
-    Silence,
-    /// The same, while one of lower priority is not listened to.
-    Preempting,
-    /// Its turn among the backups: the active router has resigned.
-    Turn,
-    /// An advert it may have slept through.
-    Sign,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -268,12 +244,7 @@ impl Router {
 
     fn back_up(&mut self, now: Instant, interval: Interval, why: Reason, actions: &mut Actions) {
         let from = self.state();
-        self.phase = Phase::Backup(Backup {
-            since: now,
-            waiting: Waiting::Silence,
-            interval,
-            preempt_at: None,
-        });
+        self.phase = Phase::Backup(Backup::new(now, interval));
         self.changed(from, why, actions);
     }
 
@@ -292,25 +263,11 @@ impl Router {
     }
 
     fn wait_is_over(&mut self, now: Instant, backup: Backup, actions: &mut Actions) {
-        let deadline = backup.deadline(self.params.priority);
-        if now < deadline {
-            return;
+        match backup.called(now, self.params.priority) {
+            Called::Early => {}
+            Called::Over(reason) => self.take_over(now, reason, actions),
+            Called::Overslept(listening) => self.phase = Phase::Backup(listening),
         }
-        let overslept = now - deadline > backup.interval.period();
-        let reason = match backup.waiting {
-            Waiting::Silence | Waiting::Preempting | Waiting::Turn if overslept => {
-                self.phase = Phase::Backup(Backup {
-                    since: now,
-                    waiting: Waiting::Sign,
-                    ..backup
-                });
-                return;
-            }
-            Waiting::Silence | Waiting::Sign => Reason::Silence,
-            Waiting::Preempting => Reason::Preempting,
-            Waiting::Turn => Reason::ActiveResigned,
-        };
-        self.take_over(now, reason, actions);
     }
 
     /// Adver_Timer. Its beat is kept: one that comes late does not make the next come later.
@@ -432,62 +389,6 @@ impl Router {
     fn ask_again(&mut self, now: Instant, resigning: Resigning, actions: &mut Actions) {
         if now >= resigning.next_at {
             self.resign(now, resigning.left, actions);
-        }
-    }
-}
-
-impl Backup {
-    fn deadline(&self, priority: Priority) -> Instant {
-        let interval = self.interval;
-        self.since
-            + match self.waiting {
-                Waiting::Silence | Waiting::Preempting => interval.active_down(priority),
-                Waiting::Turn => interval.skew(priority),
-                Waiting::Sign => interval.period() + interval.skew(priority),
-            }
-    }
-
-    /// An advert of the active router (section 6.4.2).
-    fn after(self, now: Instant, heard: Heard, params: &Params) -> Self {
-        match heard.priority {
-            None => Self {
-                since: now,
-                waiting: Waiting::Turn,
-                preempt_at: None,
-                ..self
-            },
-            Some(theirs) if theirs < params.priority => self.below(now, heard, params),
-            Some(_) => Self {
-                since: now,
-                waiting: Waiting::Silence,
-                interval: heard.interval,
-                preempt_at: None,
-            },
-        }
-    }
-
-    /// The active router has a lower priority: follow it, or leave it unheard and time out.
-    fn below(self, now: Instant, heard: Heard, params: &Params) -> Self {
-        let preempt_at = match params.preempt {
-            Preempt::After(_) | Preempt::Never if params.priority.is_owner() => Some(now),
-            Preempt::After(delay) => Some(self.preempt_at.unwrap_or(now + delay)),
-            Preempt::Never => None,
-        };
-        match preempt_at {
-            Some(at) if at <= now => Self {
-                waiting: match self.waiting {
-                    Waiting::Silence => Waiting::Preempting,
-                    other @ (Waiting::Preempting | Waiting::Turn | Waiting::Sign) => other,
-                },
-                preempt_at,
-                ..self
-            },
-            Some(_) | None => Self {
-                since: now,
-                waiting: Waiting::Silence,
-                interval: heard.interval,
-                preempt_at,
-            },
         }
     }
 }

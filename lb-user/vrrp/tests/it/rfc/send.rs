@@ -205,7 +205,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Of an ICMPv6 frame in hexadecimal, folded: all ones when the checksum is right.
 fn icmp_sum(frame: &str) -> u64 {
-    let covered = frame[44..].as_bytes().chunks(4);
+    let covered = frame.as_bytes()[44..].chunks(4);
     let words = covered.map(|word| {
         let word = std::str::from_utf8(word).expect("digits");
         u64::from_str_radix(word, 16).expect("hexadecimal")

@@ -38,9 +38,9 @@ fn play(kind: Kind, seed: u64) -> BTreeMap<&'static str, u64> {
             let again = World::new(kind, seed, base, true).run();
             let told = again.err().map_or_else(Vec::new, |again| again.trace);
             let skipped = told.len().saturating_sub(LINES);
-            println!("… {skipped} lines");
+            eprintln!("… {skipped} lines");
             for line in &told[skipped..] {
-                println!("{line}");
+                eprintln!("{line}");
             }
             let kind = format!("{kind:?}").to_lowercase();
             panic!(
@@ -59,7 +59,7 @@ fn play_all(kind: Kind, must_occur: &[&str]) {
             *total.entry(what).or_insert(0) += count;
         }
     }
-    println!("{kind:?}: {} seeds, {total:#?}", seeds());
+    eprintln!("{kind:?}: {} seeds, {total:#?}", seeds());
     for what in must_occur {
         assert!(total.contains_key(what), "{what} has never occurred");
     }
@@ -122,5 +122,5 @@ fn replay() {
         other => panic!("no kind {other}: chaos, planned or death"),
     };
     let tally = play(kind, seed.parse().expect("a number"));
-    println!("it ends well: {tally:#?}");
+    eprintln!("it ends well: {tally:#?}");
 }

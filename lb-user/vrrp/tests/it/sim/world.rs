@@ -306,7 +306,9 @@ impl World {
                     let priority = heard.priority.map_or(0, Priority::get);
                     format!("hears {priority} of {}", heard.from)
                 }
-                other => format!("{other:?}"),
+                Input::Startup | Input::Shutdown | Input::Resign | Input::Timer => {
+                    format!("{input:?}")
+                }
             };
             let actions = crate::desk::words_at(now, &actions);
             format!("  {} {heard} => {}", address(router), actions.join(", "))
