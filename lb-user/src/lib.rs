@@ -15,6 +15,7 @@ pub mod engine;
 pub mod identity;
 pub mod network;
 pub mod preflight;
+pub mod realserver;
 pub mod status;
 pub mod tables;
 pub mod time;

@@ -65,7 +65,11 @@ pub fn far_end(pins: &Path) -> Result<FarEnd, Error> {
     interfaces.retain(|interface| attach::is_live(pins, interface));
     Ok(FarEnd {
         interfaces: interfaces.into_iter().collect(),
-        vips: vips.map_err(Error::map)?.into_iter().map(IpAddr::from).collect(),
+        vips: vips
+            .map_err(Error::map)?
+            .into_iter()
+            .map(IpAddr::from)
+            .collect(),
     })
 }
 

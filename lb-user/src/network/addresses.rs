@@ -90,7 +90,7 @@ impl Netlink {
         for (request, is_v6) in [(v4, false), (v6, true)] {
             let routes = self.handle.route().get(request).execute();
             let routes: Vec<RouteMessage> = answer(routes.try_collect()).await?;
-            found.extend(routes.iter().filter_map(|route| default(route, is_v6)));
+            found.extend(routes.iter().flat_map(|route| defaults(route, is_v6)));
         }
         Ok(found)
     }
@@ -165,11 +165,14 @@ fn interface(message: &LinkMessage) -> Interface {
 /// `IFA_LOCAL` is the host's own; `IFA_ADDRESS`, on a point-to-point link, the peer's.
 fn address(message: &AddressMessage) -> Option<Held> {
     let of = |local: bool| {
-        message.attributes.iter().find_map(|attribute| match attribute {
-            AddressAttribute::Local(address) if local => Some(*address),
-            AddressAttribute::Address(address) if !local => Some(*address),
-            _ => None,
-        })
+        message
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                AddressAttribute::Local(address) if local => Some(*address),
+                AddressAttribute::Address(address) if !local => Some(*address),
+                _ => None,
+            })
     };
     Some(Held {
         address: of(true).or_else(|| of(false))?,
@@ -178,15 +181,16 @@ fn address(message: &AddressMessage) -> Option<Held> {
     })
 }
 
-fn default(route: &RouteMessage, is_v6: bool) -> Option<DefaultRoute> {
+/// The interfaces that a default route leaves by; several where it has several paths.
+fn defaults(route: &RouteMessage, is_v6: bool) -> Vec<DefaultRoute> {
     if route.header.kind != RouteType::Unicast || route.header.destination_prefix_length != 0 {
-        return None;
+        return Vec::new();
     }
-    route.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Oif(ifindex) => Some(DefaultRoute {
-            is_v6,
-            ifindex: *ifindex,
-        }),
-        _ => None,
-    })
+    let by = |attribute: &RouteAttribute| match attribute {
+        RouteAttribute::Oif(ifindex) => vec![*ifindex],
+        RouteAttribute::MultiPath(paths) => paths.iter().map(|path| path.interface_index).collect(),
+        _ => Vec::new(),
+    };
+    let by = route.attributes.iter().flat_map(by);
+    by.map(|ifindex| DefaultRoute { is_v6, ifindex }).collect()
 }
