@@ -74,26 +74,30 @@ pub fn far_end(pins: &Path) -> Result<FarEnd, Error> {
 }
 
 /// Takes back a part of a far end: its link at `interface`, if one is named, and these VIPs. What is
-/// then attached nowhere is removed whole.
+/// then attached nowhere is removed whole. Whether a link was taken away.
 ///
 /// # Errors
 /// The pins are in use, or cannot be written.
-pub fn narrow(pins: &Path, interface: Option<&str>, vips: &BTreeSet<IpAddr>) -> Result<(), Error> {
+pub fn narrow(
+    pins: &Path,
+    interface: Option<&str>,
+    vips: &BTreeSet<IpAddr>,
+) -> Result<bool, Error> {
     if !pins.exists() {
-        return Ok(());
+        return Ok(false);
     }
     let _lock = lock(pins)?;
+    let mut is_detached = false;
     if let Some(interface) = interface {
         let link = attach::pin(pins, interface);
         match std::fs::remove_file(&link) {
-            Err(source) if source.kind() != ErrorKind::NotFound => {
-                return Err(Error::Pin { path: link, source });
-            }
-            Err(_) | Ok(()) => {}
+            Ok(()) => is_detached = true,
+            Err(none) if none.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(Error::Pin { path: link, source }),
         }
     }
     if attach::pinned(pins)?.is_empty() {
-        return remove(pins).map(drop);
+        return remove(pins).map(|_| is_detached);
     }
     let map = MapData::from_pin(pins.join(name::DECAP_VIPS)).map_err(Error::map)?;
     let mut map: HashMap<MapData, Addr, u32> = Map::HashMap(map).try_into().map_err(Error::map)?;
@@ -103,7 +107,7 @@ pub fn narrow(pins: &Path, interface: Option<&str>, vips: &BTreeSet<IpAddr>) -> 
             Err(other) => return Err(Error::map(other)),
         }
     }
-    Ok(())
+    Ok(is_detached)
 }
 
 fn put(pins: &Path, interface: &str, vips: &BTreeSet<IpAddr>) -> Result<Mode, Error> {

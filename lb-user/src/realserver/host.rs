@@ -5,11 +5,13 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::facts::{ALL, Facts, Knob, Sysctl};
 use super::memory::Back;
 use super::plan::{Refusal, Step};
 use crate::datapath::{self, FarEnd, Mode};
+use crate::network::Xdp;
 use crate::network::netlink::{self, Netlink};
 use crate::preflight;
 
@@ -74,6 +76,10 @@ fn undone(left: &[String]) -> String {
     }
 }
 
+/// How often it is looked whether a program is off: a second in all.
+const LOOKS_MAX: u32 = 100;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
 /// This host.
 #[derive(Debug)]
 pub(super) struct Host {
@@ -132,11 +138,28 @@ impl Host {
                 interface,
                 detach,
                 vips,
-            } => Ok(datapath::narrow(pins, detach.then_some(interface), vips)?),
+            } => match datapath::narrow(pins, detach.then_some(interface), vips)? {
+                true => self.detached(interface).await,
+                false => Ok(()),
+            },
             Back::Remove { vip } => Ok(self.netlink.remove_alone(self.lo().await?, *vip).await?),
             Back::Reset { sysctl, to } => write(sysctl, *to),
             Back::Leave(_) => Ok(()),
         }
+    }
+
+    /// Waits until no program is attached any more: the kernel takes it off some moments after its
+    /// link is gone, and meanwhile refuses another one.
+    async fn detached(&self, interface: &str) -> Result<(), Error> {
+        for _ in 0..LOOKS_MAX {
+            let links = self.netlink.links().await?;
+            let mut links = links.values();
+            if !links.any(|link| link.name == interface && link.xdp != Xdp::None) {
+                break;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        Ok(())
     }
 
     async fn lo(&self) -> Result<u32, Error> {
