@@ -4,8 +4,7 @@
 //! the host must have, [`engine`] the one loop; [`tables`] what the maps should hold (pure),
 //! [`network`] next hops, [`datapath`] the edge to the kernel's maps and links; [`status`] and
 //! [`control`] what is told of it all. Apart from these, [`realserver`] prepares the hosts that packets
-//! go to. Not here: packet decisions (lb-ebpf), and what all daemons
-//! do alike (daemon, health).
+//! go to. Not here: packet decisions (lb-ebpf), and what all daemons do alike (daemon, health).
 #![forbid(unsafe_code)]
 
 pub mod cli;

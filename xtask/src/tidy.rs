@@ -123,7 +123,11 @@ fn read_tree(root: &Path) -> Result<Vec<File>> {
         for entry in entries {
             let entry = entry?;
             let (kind, path) = (entry.file_type()?, entry.path());
-            if kind.is_dir() && entry.file_name() != ".git" && !is_built(&path) {
+            if entry.file_name() == ".git" {
+                // A directory, or in a work tree of its own a file.
+                continue;
+            }
+            if kind.is_dir() && !is_built(&path) {
                 dirs.push(path);
             } else if kind.is_file() {
                 files.extend(read(root, &path));

@@ -143,20 +143,30 @@ fn add(vip: IpAddr) -> String {
 /// ARP, on every interface where somebody can ask: a VIP on `lo` is answered for on all of them.
 fn silence(facts: &Facts) -> Vec<Item> {
     let rules = [
-        (Knob::ArpIgnore, 1, "tells who has the VIPs"),
-        (Knob::ArpAnnounce, 2, "asks in the VIPs' name"),
+        (
+            Knob::ArpIgnore,
+            1,
+            ["does not tell", "tells"],
+            "who has the VIPs",
+        ),
+        (
+            Knob::ArpAnnounce,
+            2,
+            ["does not ask", "asks"],
+            "in the VIPs' name",
+        ),
     ];
     let is_good = |knob, value| match knob {
         Knob::ArpAnnounce => is_discreet(value),
         Knob::ArpIgnore | Knob::RpFilter | Knob::DisableIpv6 => is_silent(value),
     };
     let mut items = Vec::new();
-    for (knob, to, what) in rules {
+    for (knob, to, [good, bad], what) in rules {
         let asked = facts.interfaces.iter().filter(|one| one.is_asked);
         let loud = asked.filter(|one| !is_good(knob, facts.effective(knob, &one.name)));
         let loud: Vec<&str> = loud.map(|one| one.name.as_str()).collect();
         let Some(first) = loud.first() else {
-            items.push(Item::good(format!("ARP: nobody here {what}")));
+            items.push(Item::good(format!("ARP: this host {good} {what}")));
             continue;
         };
         // The larger of both values counts: where that of all interfaces is good, one's own is not.
@@ -165,7 +175,7 @@ fn silence(facts: &Facts) -> Vec<Item> {
             false => ALL,
         };
         items.push(Item::wrong(
-            format!("ARP: this host {what} on {}", loud.join(", ")),
+            format!("ARP on {}: this host {bad} {what}", loud.join(", ")),
             format!("sysctl -w {}={to}", knob.of(place)),
         ));
     }
