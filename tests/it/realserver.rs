@@ -14,8 +14,13 @@ use tests::{
         find,
         link::{ip, sysctls},
         netns,
+        plan::{Host, Plan, Port},
         site::{Service, Site},
-        topology::{Encapsulation, LB1, Method, VIP, dual, one_director},
+        topology::{
+            CLIENT, CLIENT_ADDRESS, Encapsulation, LB1, LB1_ADDRESS, LB1_INSIDE, Method, VIP, dual,
+            one_director, web_address,
+        },
+        wait::{SOON, eventually},
     },
     require,
 };
@@ -34,17 +39,20 @@ const SYSCTL: &str = r#"
 /// All that setup could have changed: addresses, links with their XDP programs, routes, switches, and
 /// the files of the host.
 fn look(lab: &Lab) -> Result<String> {
-    let mut seen = String::new();
-    for what in [
-        "-details address show",
-        "-4 route show table all",
-        "-6 route show table all",
-    ] {
+    let show = |what: &str| {
         let mut command = netns::command(&lab.netns(WEB), "ip");
         let out = command.args(what.split(' ')).output()?;
         ensure!(out.status.success(), "`ip {what}` failed");
-        seen.push_str(&String::from_utf8_lossy(&out.stdout));
-    }
+        Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    };
+    // A link that has just been made comes up by itself, a little later.
+    eventually(SOON, "eth0 to be up", || {
+        let is_up = show("address show eth0")?.contains("inet6 fe80");
+        Ok(is_up.then_some(()))
+    })?;
+    let mut seen = show("-details address show")?;
+    seen.push_str(&show("-4 route show table all")?);
+    seen.push_str(&show("-6 route show table all")?);
     let switches = netns::within(&lab.netns(WEB), || {
         let mut lines = vec![];
         for family in ["ipv4", "ipv6"] {
@@ -175,6 +183,41 @@ fn a_tunnel_over_ipv6_to_an_unprepared_host_and_back() -> Result<()> {
     require!(root, tools, xdp, daemon);
     let lab = Lab::build(dual(one_director(GUE, 1)))?;
     there_and_back(&Service::web(GUE, 1).vip6().reals6(), &lab)?;
+    lab.finish()
+}
+
+/// The director's packets come in by one interface, answers to clients leave by another.
+#[test]
+fn packets_from_a_tunnel_pass_a_strict_filter_where_answers_leave_by_another_interface()
+-> Result<()> {
+    require!(root, tools, xdp, daemon);
+    let inside = web_address(Method::Nat, 1);
+    let client = Host::new(CLIENT).port(Port::new("eth0", "br0", CLIENT_ADDRESS));
+    let towards_clients = Port::new("eth0", "br0", LB1_ADDRESS).xdp();
+    let director = Host::new(LB1)
+        .port(towards_clients.address(format!("{VIP}/32")))
+        .port(Port::new("eth1", "br1", LB1_INSIDE).xdp());
+    let real = Host::new(WEB)
+        .port(Port::new("eth0", "br1", inside))
+        .port(Port::new("eth1", "br0", web_address(Method::Dr, 1)))
+        .vip(VIP);
+    let lab = Lab::build(Plan::default().host(client).host(director).host(real))?;
+    let strict = [("ipv4/conf/eth0/rp_filter", "1")];
+    sysctls(&lab.netns(WEB), &strict)?;
+    lab.serve(WEB, &[])?;
+    let site = Site {
+        interfaces: vec!["eth0", "eth1"],
+        services: vec![Service::web(IPIP, 0).real(inside)],
+    };
+    Director::start(&lab, LB1, site)?.wait_serving("web")?;
+    lab.realserver(WEB, "setup", Some("tunnel"))?;
+    let outcome = lab.requests(50)?;
+    assert!(outcome.failures.is_empty(), "{outcome:?}");
+
+    sysctls(&lab.netns(WEB), &strict)?;
+    assert_eq!(lab.requests(1)?.ok, 0, "the filter did not matter");
+    let (is_well, said) = lab.try_realserver(WEB, "check", Some("tunnel"), &[])?;
+    assert!(!is_well && said.contains("rp_filter=2"), "{said}");
     lab.finish()
 }
 

@@ -83,34 +83,42 @@ async fn setup(wanted: &Wanted, state: &Path) -> Result<Answer, Error> {
     let mut memory = before.clone();
     memory.remember(&steps);
     memory.save(state).map_err(failed)?;
-    let mut answer = Answer {
-        is_well: true,
-        ..Answer::default()
+    let made = match make(&host, &steps).await {
+        Ok(lines) => lines,
+        Err(error) => {
+            before.save(state).map_err(failed)?;
+            return Err(error);
+        }
     };
+    let items = check(&host.facts(pins(wanted)).await?, wanted);
+    let unsettled = items.iter().filter(|item| item.verdict != Verdict::Good);
+    Ok(Answer {
+        lines: made,
+        warnings: unsettled.map(line).collect(),
+        is_well: true,
+    })
+}
+
+/// Makes all steps, or none: one that fails takes those before it back. What was done.
+async fn make(host: &Host, steps: &[Step]) -> Result<Vec<String>, Error> {
+    let mut made = Vec::new();
     for (number, step) in steps.iter().enumerate() {
         match host.make(step).await {
-            Ok(more) => {
-                let more = more.map(|more| format!(" ({more})")).unwrap_or_default();
-                answer.lines.push(format!("{step}{more}"));
-            }
+            Ok(None) => made.push(step.to_string()),
+            Ok(Some(more)) => made.push(format!("{step} ({more})")),
             Err(source) => {
-                let left = undo_steps(&host, &steps[..=number]).await;
-                before.save(state).map_err(failed)?;
                 return Err(Error::HalfWay {
                     what: step.to_string(),
                     source: Box::new(source),
-                    left,
+                    left: undo_steps(host, &steps[..=number]).await,
                 });
             }
         }
     }
-    if answer.lines.is_empty() {
-        answer.lines.push("nothing was to be done".to_owned());
+    if made.is_empty() {
+        made.push("nothing was to be done".to_owned());
     }
-    let items = check(&host.facts(pins(wanted)).await?, wanted);
-    let unsettled = items.iter().filter(|item| item.verdict != Verdict::Good);
-    answer.warnings = unsettled.map(line).collect();
-    Ok(answer)
+    Ok(made)
 }
 
 /// Undoes steps of which the last one failed; what could not be undone.
