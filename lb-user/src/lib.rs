@@ -3,8 +3,8 @@
 //! Rooms in reading order: [`cli`], [`config`] the site file as domain types, [`preflight`] what
 //! the host must have, [`engine`] the one loop; [`tables`] what the maps should hold (pure),
 //! [`network`] next hops, [`datapath`] the edge to the kernel's maps and links; [`status`] and
-//! [`control`] what is told of it all. Not here: packet decisions (lb-ebpf), and what all daemons
-//! do alike (daemon, health).
+//! [`control`] what is told of it all. Apart from these, [`realserver`] prepares the hosts that packets
+//! go to. Not here: packet decisions (lb-ebpf), and what all daemons do alike (daemon, health).
 #![forbid(unsafe_code)]
 
 pub mod cli;
@@ -15,6 +15,7 @@ pub mod engine;
 pub mod identity;
 pub mod network;
 pub mod preflight;
+pub mod realserver;
 pub mod status;
 pub mod tables;
 pub mod time;

@@ -74,10 +74,7 @@ impl Facts {
         Self {
             kernel,
             btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
-            capabilities: fs::read_to_string("/proc/self/status")
-                .ok()
-                .and_then(|status| effective(&status))
-                .unwrap_or(0),
+            capabilities: capabilities(),
             forwards_v4: is_on("/proc/sys/net/ipv4/ip_forward"),
             forwards_v6: is_on("/proc/sys/net/ipv6/conf/all/forwarding"),
             addresses: crate::identity::addresses(),
@@ -107,12 +104,7 @@ impl Facts {
         if version(&self.kernel).is_some_and(|version| version < KERNEL_MIN) {
             wants.push(Want::Kernel(self.kernel.clone()));
         }
-        let has = |bit: u32| self.capabilities >> bit & 1 == 1;
-        for (bit, name) in CAPABILITIES {
-            if !(has(bit) || bit >= 38 && has(SYS_ADMIN)) {
-                wants.push(Want::Capability(name));
-            }
-        }
+        wants.extend(lacking(self.capabilities).map(Want::Capability));
         if !self.btf {
             wants.push(Want::Btf);
         }
@@ -126,6 +118,25 @@ impl Facts {
             site.services.iter().map(|service| service.vip).collect();
         vips.into_iter().filter(|vip| !self.addresses.contains(vip))
     }
+}
+
+/// The capabilities that this process lacks to load programs and change the network.
+pub fn lacking_here() -> Vec<&'static str> {
+    lacking(capabilities()).collect()
+}
+
+fn lacking(capabilities: u64) -> impl Iterator<Item = &'static str> {
+    let has = move |bit: u32| capabilities >> bit & 1 == 1;
+    CAPABILITIES
+        .into_iter()
+        .filter(move |(bit, _)| !(has(*bit) || *bit >= 38 && has(SYS_ADMIN)))
+        .map(|(_, name)| name)
+}
+
+/// The effective capabilities of this process, a bit each.
+fn capabilities() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").ok();
+    status.and_then(|status| effective(&status)).unwrap_or(0)
 }
 
 /// Whether a switch of the kernel is on.

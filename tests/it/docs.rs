@@ -2,12 +2,14 @@
 //!
 //! Every fenced block has a kind: `text`; `toml`, which must pass `viaduct check`; `toml site`, the
 //! guide's site file; `toml fragment`, of which only keys may be missing; `sh HOST…`, which is run on
-//! those hosts of a lab ([`guide`]); and `sh` alone, which must be in [`NOT_RUN`].
+//! those hosts of a lab ([`guide`], [`realservers`]); and `sh` alone, which must be in [`NOT_RUN`].
 //!
 //! Not here: whether the documents are any good.
 
 mod guide;
 mod markdown;
+mod realservers;
+mod room;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,6 +27,7 @@ use markdown::{Document, Snippet};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const GUIDE: &str = "docs/operators-guide.md";
+const REALSERVERS: &str = "docs/realservers.md";
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 
 /// Commands of documents that no test runs, each with the reason.

@@ -24,7 +24,7 @@ fn routed_to_web1() -> Result<Lab> {
 
 #[test]
 fn the_load_counts_requests_and_connections() -> Result<()> {
-    require!(root, tools);
+    require!(root, tools, daemon);
     let lab = routed_to_web1()?;
     lab.webs(Method::Dr, 1)?;
     let fresh = lab.requests(20)?;
@@ -39,7 +39,7 @@ fn the_load_counts_requests_and_connections() -> Result<()> {
 
 #[test]
 fn the_load_tells_who_was_on_a_connection_that_broke() -> Result<()> {
-    require!(root, tools);
+    require!(root, tools, daemon);
     let lab = routed_to_web1()?;
     let web1 = lab.web(Method::Dr, 1)?;
     // Slow enough that requests are in flight when the server dies.
@@ -80,7 +80,7 @@ fn the_load_tells_who_was_on_a_connection_that_broke() -> Result<()> {
 
 #[test]
 fn a_kept_connection_closed_between_requests_is_lost_but_fails_nothing() -> Result<()> {
-    require!(root, tools);
+    require!(root, tools, daemon);
     let lab = routed_to_web1()?;
     let web1 = lab.web(Method::Dr, 1)?;
     // One request a second: it is idle when it is stopped.
@@ -102,7 +102,7 @@ fn a_kept_connection_closed_between_requests_is_lost_but_fails_nothing() -> Resu
 
 #[test]
 fn datagrams_are_answered_by_name_and_lost_ones_are_counted() -> Result<()> {
-    require!(root, tools);
+    require!(root, tools, daemon);
     let lab = routed_to_web1()?;
     let web1 = lab.web(Method::Dr, 1)?;
     let echoed = lab.echo(4, 8)?;

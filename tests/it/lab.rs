@@ -22,7 +22,7 @@ use crate::traces::Traces;
 
 #[test]
 fn hosts_reach_each_other_and_a_download_has_the_right_hash() -> Result<()> {
-    require!(root, tools);
+    require!(root, tools, daemon);
     let lab = Lab::build(no_director(1))?;
     lab.webs(Method::Dr, 1)?;
     let web1 = web_address(Method::Dr, 1);
@@ -37,7 +37,7 @@ fn hosts_reach_each_other_and_a_download_has_the_right_hash() -> Result<()> {
 
 #[test]
 fn a_web_server_keeps_silent_about_the_vip_on_its_loopback() -> Result<()> {
-    require!(root, tools);
+    require!(root, tools, daemon);
     let lab = Lab::build(no_director(1))?;
     lab.webs(Method::Dr, 1)?;
     let outcome = lab.requests(1)?;
@@ -48,7 +48,7 @@ fn a_web_server_keeps_silent_about_the_vip_on_its_loopback() -> Result<()> {
 
 #[test]
 fn health_of_a_web_server_is_switched_off_and_on() -> Result<()> {
-    require!(root, tools);
+    require!(root, tools, daemon);
     let lab = Lab::build(no_director(1))?;
     lab.webs(Method::Dr, 1)?;
     let health = || lab.fetch(&format!("http://{}/health", web_address(Method::Dr, 1)));
@@ -83,7 +83,7 @@ fn the_far_end_of_a_director_s_interface_is_ready_for_xdp() -> Result<()> {
 
 #[test]
 fn nothing_is_left_of_a_lab_that_succeeded() -> Result<()> {
-    require!(root, tools);
+    require!(root, tools, daemon);
     let (id, lives) = {
         let lab = Lab::build(no_director(2))?;
         let webs = lab.webs(Method::Dr, 2)?;
@@ -122,7 +122,7 @@ fn nothing_is_left_of_a_lab_that_failed_but_its_logs_and_captures() -> Result<()
 
 #[test]
 fn hosts_of_two_labs_do_not_see_each_other() -> Result<()> {
-    require!(root, tools);
+    require!(root, tools, daemon);
     let (first, second) = (Lab::build(no_director(1))?, Lab::build(no_director(1))?);
     first.webs(Method::Dr, 1)?;
     let url = format!("http://{}/", web_address(Method::Dr, 1));
@@ -137,7 +137,7 @@ fn hosts_of_two_labs_do_not_see_each_other() -> Result<()> {
 
 #[test]
 fn the_next_start_removes_what_a_killed_owner_left() -> Result<()> {
-    require!(root, tools);
+    require!(root, tools, daemon);
     // An owner of its own, to be killed: the demonstration's `hold` keeps a lab until it ends.
     let mut owner = Command::new(find::program("viaduct-demo")?)
         .arg("hold")
@@ -180,7 +180,7 @@ fn the_next_start_removes_what_a_killed_owner_left() -> Result<()> {
 
 #[test]
 fn a_sweep_leaves_living_labs_alone() -> Result<()> {
-    require!(root, tools);
+    require!(root, tools, daemon);
     let lab = Lab::build(no_director(1))?;
     let web1 = lab.web(Method::Dr, 1)?;
     let swept = Lab::sweep()?;

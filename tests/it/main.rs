@@ -18,6 +18,8 @@ mod l4;
 
 mod tunnel;
 
+mod realserver;
+
 mod ipv6;
 
 mod local;

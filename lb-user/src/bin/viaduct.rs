@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use lb_user::cli::SOCKET;
 use lb_user::config::{LoadError, Site};
+use lb_user::realserver::verbs::Verb;
 use lb_user::status::{Status, table};
 
 /// Viaduct: a high-availability load balancer for websites.
@@ -40,6 +41,11 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = SOCKET)]
         socket: PathBuf,
     },
+    /// Prepare this host to be a real server of method "dr" or "tunnel".
+    Realserver {
+        #[command(subcommand)]
+        verb: Verb,
+    },
 }
 
 /// The site file is what is wrong (sysexits.h).
@@ -53,6 +59,11 @@ fn main() -> ExitCode {
             watch,
             socket,
         } => status(&socket, json, watch),
+        Command::Realserver { verb } => match realserver(&verb) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,6 +97,16 @@ fn check(file: &Path) -> ExitCode {
             ExitCode::from(EX_USAGE)
         }
     }
+}
+
+/// Whether all is well.
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::print_stdout, reason = "what was done or found is the answer")]
+async fn realserver(verb: &Verb) -> anyhow::Result<bool> {
+    let answer = verb.run().await?;
+    answer.lines.iter().for_each(|line| println!("{line}"));
+    answer.warnings.iter().for_each(|line| eprintln!("{line}"));
+    Ok(answer.is_well)
 }
 
 #[tokio::main(flavor = "current_thread")]

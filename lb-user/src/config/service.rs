@@ -214,7 +214,7 @@ fn vip_address(value: &Spanned<String>, findings: &mut Findings) -> Option<Spann
 }
 
 /// What keeps an address from being one host's on the network.
-fn unusable(address: IpAddr) -> Option<&'static str> {
+pub(crate) fn unusable(address: IpAddr) -> Option<&'static str> {
     let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
     let is_mapped = matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
     let is_link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());

@@ -131,6 +131,12 @@ fn ifindex_of(pin: &Path) -> Option<u32> {
     None
 }
 
+/// Whether the link pinned for an interface is attached to the one that has this name now.
+pub(super) fn is_live(pins: &Path, interface: &str) -> bool {
+    let ifindex = nix::net::if_::if_nametoindex(interface).ok();
+    ifindex.is_some() && ifindex_of(&pin(pins, interface)) == ifindex
+}
+
 /// Names of the interfaces with a pinned link in `pins`.
 pub(super) fn pinned(pins: &Path) -> Result<Vec<String>, Error> {
     let failed = |source| Error::Pin {

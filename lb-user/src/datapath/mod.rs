@@ -26,7 +26,7 @@ use crate::tables::{MapOp, Tables};
 
 pub use attach::Mode;
 pub use clock::Clock;
-pub use decap::decap;
+pub use decap::{FarEnd, decap, far_end, narrow};
 pub use error::Error;
 pub use maps::Maps;
 pub use stats::Counters;

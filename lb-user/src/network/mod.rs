@@ -2,8 +2,10 @@
 //! and the route to each real server. From these follow the next hops that the program writes
 //! into frames.
 //!
-//! A plain value; [`netlink`] is where it is learned.
+//! A plain value; [`netlink`] is where it is learned. [`addresses`] is for whoever changes this host's
+//! own.
 
+pub mod addresses;
 pub mod netlink;
 
 use std::collections::{BTreeMap, BTreeSet};

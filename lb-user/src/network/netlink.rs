@@ -88,7 +88,7 @@ const WAITING_MAX: usize = 4 << 20;
 /// The connection to the kernel.
 #[derive(Clone, Debug)]
 pub struct Netlink {
-    handle: Handle,
+    pub(super) handle: Handle,
 }
 
 /// Opens two sockets, so that no flood of notifications costs an answer, and spawns the tasks
@@ -97,8 +97,7 @@ pub struct Netlink {
 /// # Errors
 /// No socket can be had.
 pub fn connect(neighbours: mpsc::Sender<Neighbour>) -> Result<(Netlink, Changes), Error> {
-    let (requests, handle, _) = new_connection()?;
-    tokio::spawn(requests);
+    let netlink = Netlink::open()?;
     let groups = [
         MulticastGroup::Link,
         MulticastGroup::Neigh,
@@ -129,11 +128,11 @@ pub fn connect(neighbours: mpsc::Sender<Neighbour>) -> Result<(Netlink, Changes)
             }
         }
     });
-    Ok((Netlink { handle }, changes))
+    Ok((netlink, changes))
 }
 
 /// Waits for an answer, but not for ever.
-async fn answer<T>(
+pub(super) async fn answer<T>(
     question: impl Future<Output = Result<T, rtnetlink::Error>>,
 ) -> Result<T, Error> {
     let answer = tokio::time::timeout(PATIENCE, question).await;
@@ -141,6 +140,16 @@ async fn answer<T>(
 }
 
 impl Netlink {
+    /// Opens a socket for questions, and spawns the task that reads it.
+    ///
+    /// # Errors
+    /// No socket can be had.
+    pub fn open() -> Result<Self, Error> {
+        let (requests, handle, _) = new_connection()?;
+        tokio::spawn(requests);
+        Ok(Self { handle })
+    }
+
     /// All links by index.
     ///
     /// # Errors

@@ -1,25 +1,18 @@
 //! The operator's guide, done: its commands run in the order in which they stand there, on the hosts
 //! that they name, and at the end there is nothing left of them.
 //!
-//! The director has a room of its own: a mount namespace with its own /etc, /run, /usr/local/sbin and
-//! BPF file system, so that the guide's paths are used as they are. There is no systemd in it:
-//! `systemctl` is played, by what the unit file says.
+//! The director has a [`Room`] of its own. There is no systemd in it: `systemctl` is played, by what
+//! the unit file says.
 //!
 //! Not here: what Viaduct does under load and failures; the other modules have that.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    net::Ipv4Addr,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, net::Ipv4Addr};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::Signal;
 use tests::{
     lab::{
-        Lab, find, netns,
+        Lab, find,
         plan::{Host, Plan, Port},
         process::Process,
         status::{self, Status},
@@ -29,37 +22,16 @@ use tests::{
     require,
 };
 
-use super::{GUIDE, ROOT, document, markdown::Snippet};
+use super::{
+    GUIDE, document,
+    markdown::Snippet,
+    room::{Room, plain_shell},
+};
 
 /// The unit file.
 pub(super) const UNIT: &str = "packaging/viaduct-lb.service";
 /// Where the unit expects the programs.
 pub(super) const SBIN: &str = "/usr/local/sbin/";
-
-/// Makes the director's room, and keeps it.
-const ROOM: &str = r#"
-    mkdir "$1/etc" && mount -t tmpfs -o mode=0755 room "$1/etc"
-    cp -a /etc/. "$1/etc" && mount --bind "$1/etc" /etc
-    mount --bind "$2" /mnt
-    mount -t tmpfs -o mode=0755 room /usr/local/sbin
-    mount -t tmpfs -o mode=0755 room /run
-    mount -t bpf room /sys/fs/bpf
-    echo made >&2
-    exec sleep infinity
-"#;
-
-/// Where the source tree is in the room.
-const TREE: &str = "/mnt";
-
-/// What a shell is told before a snippet: where it is, and how to do without procps.
-const PRELUDE: &str = r#"
-    set -eu
-    PATH=/usr/local/sbin:/usr/sbin:/sbin:$PATH
-    cd "$1"
-    if ! command -v sysctl >/dev/null; then
-        sysctl() { echo "${2#*=}" > "/proc/sys/$(echo "${2%%=*}" | tr . /)"; }
-    fi
-"#;
 
 /// The network of the guide's drawing, with nothing prepared.
 fn network() -> Plan {
@@ -81,7 +53,7 @@ fn network() -> Plan {
 /// The site of the guide while its commands are run.
 struct Site<'l> {
     lab: &'l Lab,
-    room: Process,
+    room: Room<'l>,
     daemon: Option<Process>,
 }
 
@@ -93,11 +65,7 @@ impl<'l> Site<'l> {
             let server = lab.spawn(host, host, &demo, &args)?;
             server.wait_for_log("`listening`", |line| line.starts_with("listening"))?;
         }
-        let (dir, tree) = (lab.host_dir(LB1)?, tree(lab)?);
-        let (dir, tree) = (dir.to_string_lossy(), tree.to_string_lossy());
-        let args = ["--mount", "sh", "-euc", ROOM, "sh", &*dir, &*tree];
-        let room = lab.spawn(LB1, "room", "unshare", &args)?;
-        room.wait_for_log("`made`", |line| line == "made")?;
+        let room = Room::new(lab, LB1)?;
         Ok(Self {
             lab,
             room,
@@ -105,32 +73,12 @@ impl<'l> Site<'l> {
         })
     }
 
-    /// A path of the room as it is seen from outside.
-    fn inside(&self, path: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root{path}", self.room.life().pid))
-    }
-
-    /// What enters the room from the director's network namespace.
-    fn enter(&self) -> Vec<String> {
-        let mounts = format!("--mount=/proc/{}/ns/mnt", self.room.life().pid);
-        vec!["nsenter".to_owned(), mounts, "--".to_owned()]
-    }
-
     /// Runs a script on a host, to its end; gives what it wrote.
     fn shell(&self, host: &str, script: &str) -> Result<String> {
-        let (mut words, at) = match host {
-            LB1 => (self.enter(), TREE),
-            _ => (vec![], "/"),
-        };
-        words.extend(["sh", "-c"].map(str::to_owned));
-        let mut command = netns::command(&self.lab.netns(host), &words[0]);
-        let script = format!("{PRELUDE}\n{script}");
-        command.args(&words[1..]).args([&script, "sh", at]);
-        let out = command.output()?;
-        let text = String::from_utf8_lossy(&out.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&out.stderr);
-        ensure!(out.status.success(), "on {host}: {errors}\n{text}");
-        Ok(text)
+        match host {
+            LB1 => self.room.shell(script),
+            _ => plain_shell(self.lab, host, script),
+        }
     }
 
     /// Does what a snippet says on each of its hosts.
@@ -165,7 +113,7 @@ impl<'l> Site<'l> {
 
     /// What the installed unit says under a key, in order.
     fn unit(&self, key: &str) -> Result<Vec<String>> {
-        let file = self.inside("/etc/systemd/system/viaduct-lb.service");
+        let file = self.room.inside("/etc/systemd/system/viaduct-lb.service");
         let text = fs::read_to_string(file).context("the unit is not installed")?;
         let values = text.lines().filter_map(|line| line.split_once('='));
         let values: Vec<String> = values
@@ -182,7 +130,7 @@ impl<'l> Site<'l> {
         let rights = self.unit("CapabilityBoundingSet")?.concat().to_lowercase();
         let rights = rights.replace("cap_", "+").replace(' ', ",");
         let bound = format!("--bounding-set=-all,{rights}");
-        let mut words = self.enter();
+        let mut words = self.room.enter();
         words.extend(["setpriv", "--no-new-privs", &bound, "--"].map(str::to_owned));
         words.extend(command.split(' ').map(str::to_owned));
         let daemon = self.lab.spawn(LB1, "viaduct-lb", &words[0], &words[1..])?;
@@ -218,7 +166,7 @@ impl<'l> Site<'l> {
     }
 
     fn status(&self) -> Result<Status> {
-        status::ask(&self.inside("/run/viaduct/lb.sock"))
+        status::ask(&self.room.inside("/run/viaduct/lb.sock"))
     }
 
     fn wait(&self, what: &str, wanted: impl Fn(&Status) -> bool) -> Result<()> {
@@ -235,19 +183,6 @@ impl<'l> Site<'l> {
         let text = self.shell(CLIENT, &get.repeat(requests))?;
         Ok(text.split_whitespace().map(str::to_owned).collect())
     }
-}
-
-/// As much of the source tree as the guide uses, with the programs of this build.
-fn tree(lab: &Lab) -> Result<PathBuf> {
-    let tree = lab.dir().join("tree");
-    let release = tree.join("target/release");
-    fs::create_dir_all(&release)?;
-    for name in ["viaduct-lb", "viaduct"] {
-        symlink(find::program(name)?, release.join(name))?;
-    }
-    let packaging = fs::canonicalize(Path::new(ROOT).join("packaging"))?;
-    symlink(packaging, tree.join("packaging"))?;
-    Ok(tree)
 }
 
 /// The metrics that a running daemon gives; names of series, without labels.
@@ -303,7 +238,8 @@ fn the_operators_guide_does_what_it_says() -> Result<()> {
     for snippet in document(GUIDE)?.snippets() {
         let place = || snippet.to_string();
         if snippet.info == ["toml", "site"] {
-            fs::write(site.inside("/etc/viaduct/site.toml"), &snippet.text).with_context(place)?;
+            fs::write(site.room.inside("/etc/viaduct/site.toml"), &snippet.text)
+                .with_context(place)?;
         }
         if snippet.kind() != "sh" || snippet.info.len() < 2 {
             continue;

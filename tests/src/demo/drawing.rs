@@ -56,10 +56,9 @@ pub fn picture(lab: &Lab, method: Method, processes: &[&Process]) -> String {
 /// Name, addresses, and what runs there.
 fn row(lab: &Lab, host: &Host, processes: &[&Process]) -> [String; 3] {
     let on_ports = host.ports.iter().flat_map(|port| &port.addresses);
-    let addresses: Vec<_> = on_ports
-        .chain(&host.loopback)
-        .map(|text| bare(text))
-        .collect();
+    let mut addresses: Vec<_> = on_ports.map(|text| bare(text)).collect();
+    let vips: Vec<_> = host.vips.iter().map(ToString::to_string).collect();
+    addresses.extend(vips.iter().map(String::as_str));
     let here = processes
         .iter()
         .filter(|process| process.host() == host.name);

@@ -93,11 +93,6 @@ fn peer_commands(netns: &str, port: &Port, peer: &str) -> Vec<String> {
 
 fn host_commands(host: &Host) -> Vec<String> {
     let mut batch = vec!["link set lo up".to_owned()];
-    batch.extend(
-        host.loopback
-            .iter()
-            .map(|address| format!("address add {address} dev lo")),
-    );
     for port in &host.ports {
         let name = port.name;
         batch.extend(

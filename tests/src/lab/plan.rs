@@ -2,7 +2,7 @@
 //!
 //! Not here: making it (`link`), and the networks that tests use (`topology`).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The network namespace that holds the bridges.
 pub const SWITCH: &str = "switch";
@@ -43,8 +43,9 @@ pub struct Host {
     pub name: String,
     /// Its interfaces.
     pub ports: Vec<Port>,
-    /// More addresses on `lo`, for example `10.77.0.100/32`.
-    pub loopback: Vec<String>,
+    /// VIPs that it serves as a real server of `dr` or `tunnel`: it gets them with its web server,
+    /// from `viaduct realserver setup`.
+    pub vips: Vec<IpAddr>,
     /// The next hop of its default route.
     pub gateway: Option<Ipv4Addr>,
     /// The next hop of its default route in IPv6.
@@ -60,7 +61,7 @@ impl Host {
         Self {
             name: name.into(),
             ports: vec![],
-            loopback: vec![],
+            vips: vec![],
             gateway: None,
             gateway6: None,
             sysctls: vec![],
@@ -74,10 +75,10 @@ impl Host {
         self
     }
 
-    /// Adds an address to `lo`.
+    /// Adds a VIP to be served.
     #[must_use]
-    pub fn loopback(mut self, address: impl ToString) -> Self {
-        self.loopback.push(address.to_string());
+    pub fn vip(mut self, vip: impl Into<IpAddr>) -> Self {
+        self.vips.push(vip.into());
         self
     }
 

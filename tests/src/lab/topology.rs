@@ -4,7 +4,7 @@
 
 use std::{
     fmt,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use super::plan::{Host, Plan, Port};
@@ -96,7 +96,12 @@ pub fn dual(mut plan: Plan) -> Plan {
         for port in &mut host.ports {
             port.addresses.extend(twins(&port.addresses));
         }
-        host.loopback.extend(twins(&host.loopback));
+        let twin_of = |vip: &IpAddr| match vip {
+            IpAddr::V4(vip) => Some(IpAddr::from(twin(*vip))),
+            IpAddr::V6(_) => None,
+        };
+        let twin_vips: Vec<IpAddr> = host.vips.iter().filter_map(twin_of).collect();
+        host.vips.extend(twin_vips);
         host.gateway6 = host.gateway.map(twin);
         if host
             .sysctls
@@ -198,7 +203,7 @@ pub fn routed(webs: u8) -> Plan {
     (1..=webs).fold(plan, |plan, number| {
         let eth0 = Port::new("eth0", "br1", web_address(Method::Nat, number));
         let host = Host::new(web(number)).port(eth0).gateway(far);
-        plan.host(host.loopback(format!("{VIP}/32")))
+        plan.host(host.vip(VIP))
     })
 }
 
@@ -229,11 +234,7 @@ fn director() -> Host {
 fn dr_server(number: u8) -> Host {
     Host::new(web(number))
         .port(Port::new("eth0", "br0", web_address(Method::Dr, number)))
-        .loopback(format!("{VIP}/32"))
-        // The VIP is the director's in ARP: no answer for an address that is on `lo`, no
-        // question asked in its name.
-        .sysctl("ipv4/conf/all/arp_ignore", "1")
-        .sysctl("ipv4/conf/all/arp_announce", "2")
+        .vip(VIP)
 }
 
 fn nat_server(number: u8, bridge: &'static str) -> Host {

@@ -1,29 +1,42 @@
-//! The lab's web servers: `viaduct-demo web` on a host, and the far end of a tunnel before it.
+//! The lab's web servers: `viaduct-demo web` on a host, which `viaduct realserver setup` has made a real
+//! server before.
 //!
 //! Not here: what they serve (`guest::web`).
 
-use std::{fmt::Display, path::PathBuf};
+use std::{
+    fmt::Display,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    Lab, find,
+    Lab, find, netns,
     process::Process,
     topology::{Method, web},
 };
 
 impl Lab {
     /// Starts the web server of host `web<number>` and waits until it listens: HTTP on port 80 of
-    /// every address, UDP echo on port 7 of the addresses that clients send to.
+    /// every address, UDP echo on port 7 of the addresses that clients send to. VIPs are on the host
+    /// then, but nothing takes packets out of tunnels.
     ///
     /// # Errors
-    /// When it does not listen soon.
+    /// When it does not listen soon, or the host cannot be prepared.
     pub fn web(&self, method: Method, number: u8) -> Result<Process> {
         let host = web(number);
+        if method != Method::Nat {
+            self.realserver(&host, "setup", Some("dr"))?;
+        }
         // A UDP answer must come from the address that was asked; TCP sees to that by itself.
         let udp = match method {
             Method::Nat => vec!["[::]:7".to_owned()],
-            Method::Dr | Method::Tunnel(_) => self.vips(&host)?.iter().map(at_port_7).collect(),
+            Method::Dr | Method::Tunnel(_) => {
+                let vips = self.vips(&host)?.iter();
+                vips.map(|vip| SocketAddr::new(*vip, 7).to_string())
+                    .collect()
+            }
         };
         self.serve(&host, &udp)
     }
@@ -44,11 +57,11 @@ impl Lab {
     /// their VIPs before them.
     ///
     /// # Errors
-    /// As [`Lab::web`] and [`Lab::decap`].
+    /// As [`Lab::web`].
     pub fn webs(&self, method: Method, webs: u8) -> Result<Vec<Process>> {
         let start = |number| {
             if matches!(method, Method::Tunnel(_)) {
-                self.decap(&web(number), &self.vips(&web(number))?)?;
+                self.realserver(&web(number), "setup", Some("tunnel"))?;
             }
             self.web(method, number)
         };
@@ -90,18 +103,59 @@ impl Lab {
         far_end.output()
     }
 
-    /// The addresses that a host holds on `lo` for clients.
-    fn vips(&self, host: &str) -> Result<Vec<String>> {
+    /// Runs `viaduct realserver` with a verb on a host, for its VIPs and by `eth0`; `undo` needs no
+    /// method. Gives what was said.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn realserver(&self, host: &str, verb: &str, method: Option<&str>) -> Result<String> {
+        let (succeeded, said) = self.try_realserver(host, verb, method, &[])?;
+        match succeeded {
+            true => Ok(said),
+            false => bail!("viaduct realserver {verb} on {host}: {said}"),
+        }
+    }
+
+    /// The same with more arguments; gives whether it succeeded, too.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn try_realserver(
+        &self,
+        host: &str,
+        verb: &str,
+        method: Option<&str>,
+        more: &[&str],
+    ) -> Result<(bool, String)> {
+        let mut args: Vec<String> = ["realserver", verb].map(str::to_owned).into();
+        let mut option = |name: &str, value: &dyn Display| {
+            args.extend([format!("--{name}"), value.to_string()]);
+        };
+        if let Some(method) = method {
+            option("method", &method);
+            option("interface", &"eth0");
+            option("pin-dir", &self.bpffs(host)?.join("decap").display());
+            self.vips(host)?.iter().for_each(|vip| option("vip", vip));
+        }
+        if verb != "check" {
+            let state = self.host_dir(host)?.join("realserver.json");
+            option("state", &state.display());
+        }
+        args.extend(more.iter().map(|one| (*one).to_owned()));
+        let out = netns::command(&self.netns(host), find::program("viaduct")?)
+            .args(&args)
+            .output()?;
+        let said = [out.stdout, out.stderr].concat();
+        Ok((
+            out.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        ))
+    }
+
+    /// The VIPs that a host serves.
+    fn vips(&self, host: &str) -> Result<&[IpAddr]> {
         let mut hosts = self.plan.hosts.iter();
         let host = hosts.find(|one| one.name == host).context("no such host")?;
-        let address = |address: &String| address.split('/').next().map(str::to_owned);
-        Ok(host.loopback.iter().filter_map(address).collect())
-    }
-}
-
-fn at_port_7(address: &String) -> String {
-    match address.contains(':') {
-        true => format!("[{address}]:7"),
-        false => format!("{address}:7"),
+        Ok(&host.vips)
     }
 }
