@@ -112,10 +112,14 @@ impl Facts {
     }
 
     /// VIPs of `site` that no interface of this host has: until Viaduct answers ARP for them
-    /// itself, nobody does.
+    /// itself, nobody does. Not networks, which have to be routed here anyway.
     pub fn unanswered<'a>(&'a self, site: &'a Site) -> impl Iterator<Item = IpAddr> + 'a {
-        let vips: std::collections::BTreeSet<IpAddr> =
-            site.services.iter().map(|service| service.vip).collect();
+        let vips: std::collections::BTreeSet<IpAddr> = site
+            .services
+            .iter()
+            .filter(|service| service.vip.is_single())
+            .map(|service| service.vip.address)
+            .collect();
         vips.into_iter().filter(|vip| !self.addresses.contains(vip))
     }
 }

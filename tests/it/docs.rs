@@ -207,6 +207,7 @@ fn the_guide_names_every_key_of_the_site_file_and_no_other() -> Result<()> {
         ("`[hosts.NAME.director]`", "[hosts.a.director]\n"),
         ("`[director]`", "[director]\n"),
         ("`[[service]]`", "[[service]]\n"),
+        ("`[service.quic]`", "[service.quic]\n"),
         ("`[service.health]`", "[service.health]\n"),
         ("`[[service.real]]`", "[[service.real]]\n"),
     ];

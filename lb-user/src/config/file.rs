@@ -43,12 +43,15 @@ pub(super) struct Host {
 #[serde(deny_unknown_fields)]
 pub(super) struct DirectorHost {
     pub(super) interfaces: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) pool: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Director {
     pub(super) status: Option<Spanned<String>>,
+    pub(super) fragments: Option<Spanned<String>>,
+    pub(super) tunnel_sources: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,14 +59,27 @@ pub(super) struct Director {
 pub(super) struct Service {
     pub(super) name: Option<Spanned<String>>,
     pub(super) vip: Option<Spanned<String>>,
-    pub(super) port: Option<Spanned<i64>>,
+    pub(super) port: Option<Spanned<PortsText>>,
     pub(super) protocol: Option<Spanned<String>>,
     pub(super) method: Option<Spanned<String>>,
     pub(super) scheduler: Option<Spanned<String>>,
     pub(super) tunnel: Option<Spanned<String>>,
     pub(super) timeout: Option<Spanned<HumanDuration>>,
+    pub(super) syn_timeout: Option<Spanned<HumanDuration>>,
+    pub(super) fin_timeout: Option<Spanned<HumanDuration>>,
+    pub(super) persistence: Option<Spanned<HumanDuration>>,
+    pub(super) persistence_prefix: Option<Spanned<i64>>,
+    pub(super) track: Option<Spanned<bool>>,
+    pub(super) quic: Option<Table<Quic>>,
     pub(super) health: Option<Table<Health>>,
     pub(super) real: Option<Vec<Table<Real>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Quic {
+    pub(super) config: Option<Spanned<i64>>,
+    pub(super) length: Option<Spanned<i64>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,6 +103,47 @@ pub(super) struct Real {
     pub(super) address: Option<Spanned<String>>,
     pub(super) port: Option<Spanned<i64>>,
     pub(super) weight: Option<Spanned<i64>>,
+    pub(super) server_id: Option<Spanned<String>>,
+}
+
+/// `80`, or text: `"8000-8099"`, `"all"`.
+#[derive(Debug)]
+pub(super) enum PortsText {
+    Number(i64),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for PortsText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PortsVisitor)
+    }
+}
+
+struct PortsVisitor;
+
+impl de::Visitor<'_> for PortsVisitor {
+    type Value = PortsText;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a port such as 80, a range such as \"8000-8099\", or \"all\"")
+    }
+
+    fn visit_i64<E: de::Error>(self, port: i64) -> Result<PortsText, E> {
+        Ok(PortsText::Number(port))
+    }
+
+    fn visit_i128<E: de::Error>(self, _: i128) -> Result<PortsText, E> {
+        Err(E::custom("a number beyond all limits"))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<PortsText, E> {
+        match text.parse::<i64>() {
+            Ok(number) => Err(E::custom(format_args!(
+                "expected a whole number, found the text \"{text}\"\nhelp: write it without quotes: {number}"
+            ))),
+            Err(_) => Ok(PortsText::Text(text.to_owned())),
+        }
+    }
 }
 
 /// `"200-399"`, or a list of such.

@@ -11,7 +11,11 @@ use daemon::{
 };
 use toml::Spanned;
 
-use super::{Site, file, findings::Findings};
+use super::{
+    Site, file,
+    findings::Findings,
+    pool::{self, PoolEntry},
+};
 
 /// A host of the site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,28 @@ pub struct Host {
 pub struct DirectorHost {
     /// Where the XDP program goes; never empty.
     pub interfaces: Vec<String>,
+    /// What method `fullnat` takes source addresses and ports from; no two entries meet.
+    pub pool: Vec<PoolEntry>,
+}
+
+/// The hosts as far as they could be read, with the places of what services may clash with.
+pub(super) struct Drafts {
+    /// Those with mistakes are there with what is right of them.
+    pub(super) hosts: BTreeMap<String, Host>,
+    /// All their addresses, each with its place.
+    pub(super) owners: BTreeMap<IpAddr, Range<usize>>,
+    pub(super) directors: Vec<DirectorDraft>,
+}
+
+/// What there is to know of a director before services are looked at.
+pub(super) struct DirectorDraft {
+    pub(super) host: String,
+    /// Its header.
+    pub(super) span: Range<usize>,
+    /// What is right of it, with the place of each.
+    pub(super) pool: Vec<Spanned<PoolEntry>>,
+    /// Whether that is all of it.
+    pub(super) is_whole: bool,
 }
 
 /// What a daemon knows of the host it runs on.
@@ -177,13 +203,13 @@ impl Site {
     }
 }
 
-/// The hosts of the file; those with mistakes are there with what is right of them.
+/// The hosts of the file.
 pub(super) fn from_file(
     tables: BTreeMap<Spanned<String>, Table<file::Host>>,
     findings: &mut Findings,
-) -> BTreeMap<String, Host> {
+) -> Drafts {
     let mut owners: BTreeMap<IpAddr, Range<usize>> = BTreeMap::new();
-    let mut hosts = BTreeMap::new();
+    let (mut hosts, mut directors) = (BTreeMap::new(), Vec::new());
     for (name, table) in tables {
         // A wrong name is noted, and what is in the table is looked at all the same.
         let known = findings.name(&name, "host").unwrap_or_default();
@@ -192,7 +218,20 @@ pub(super) fn from_file(
             &mut owners,
             findings,
         );
-        let director = table.value.director.map(|table| director(table, findings));
+        let director = table.value.director.map(|mut table| {
+            let (pool, is_whole) = pool::from_file(table.value.pool.take(), &table.span, findings);
+            let entries = pool.iter().map(|entry| *entry.get_ref()).collect();
+            directors.push(DirectorDraft {
+                host: known.clone(),
+                span: table.span.clone(),
+                pool,
+                is_whole,
+            });
+            DirectorHost {
+                interfaces: interfaces(table, findings),
+                pool: entries,
+            }
+        });
         hosts.insert(
             known,
             Host {
@@ -201,7 +240,11 @@ pub(super) fn from_file(
             },
         );
     }
-    hosts
+    Drafts {
+        hosts,
+        owners,
+        directors,
+    }
 }
 
 fn addresses(
@@ -235,7 +278,7 @@ fn addresses(
     addresses
 }
 
-fn director(table: Table<file::DirectorHost>, findings: &mut Findings) -> DirectorHost {
+fn interfaces(table: Table<file::DirectorHost>, findings: &mut Findings) -> Vec<String> {
     let Table { span, value } = table;
     let values = findings.required(value.interfaces, &span, "interfaces", "[\"eth0\"]");
     let values = values.map(|values| {
@@ -270,7 +313,7 @@ fn director(table: Table<file::DirectorHost>, findings: &mut Findings) -> Direct
             None => interfaces.push(name),
         }
     }
-    DirectorHost { interfaces }
+    interfaces
 }
 
 /// What the kernel takes (`dev_valid_name` in net/core/dev.c; IFNAMSIZ counts a final zero).

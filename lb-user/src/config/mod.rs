@@ -1,13 +1,14 @@
 //! The site file's tables that directors read, as values that hold only what can be served.
 //!
-//! In reading order: `file` mirrors the file key by key; [`words`], [`host`], [`health`] and
-//! [`service`] are the domain, each built from its part of the file with every mistake noted;
+//! In reading order: `file` mirrors the file key by key; the domain is [`director`] and [`host`] with
+//! its [`pool`], and [`service`] with its [`vip`], [`ports`], [`words`], [`memory`], [`quic`],
+//! [`health`] and [`real`] servers, each built from its part of the file with every mistake noted;
 //! `overlap` looks at services together; `findings` collects the notes. [`Site::parse`] runs it all.
 //!
 //! Not here: TOML and its errors, carets (daemon); the tables of the other daemons, which are known
 //! by name only; whether an interface exists on this host; what is done with any of it.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use daemon::{
     diagnostic::{Diagnostic, Report},
@@ -15,19 +16,35 @@ use daemon::{
     source::SourceFile,
 };
 
+pub mod director;
 mod file;
 mod findings;
 pub mod health;
 pub mod host;
+pub mod memory;
 mod overlap;
+pub mod pool;
+pub mod ports;
+mod prefix;
+pub mod quic;
+pub mod real;
 pub mod service;
+pub mod vip;
 pub mod words;
 
+pub use director::{DirectorSettings, TunnelSources};
 use findings::Findings;
 pub use health::HealthCheck;
 pub use host::{Candidates, DirectorHost, Host, HostError};
-pub use service::{RealServer, Service, Weight};
-pub use words::{Encapsulation, Method, Protocol, Scheduler};
+pub use memory::{Persistence, Timeouts};
+pub use pool::PoolEntry;
+pub use ports::Ports;
+pub use quic::{Quic, ServerId};
+pub use real::{RealServer, Weight};
+pub use service::Service;
+pub use vip::Vip;
+pub(crate) use vip::unusable;
+pub use words::{Encapsulation, Fragments, Method, Protocol, Scheduler};
 
 /// What a site file says to directors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,23 +54,9 @@ pub struct Site {
     /// The hosts by name.
     pub hosts: BTreeMap<String, Host>,
     /// The virtual services, in the order of the file; no two with the same name, nor with the same
-    /// VIP, port and protocol.
+    /// VIP, ports and protocol. Where ports of one VIP and protocol meet, one service's contain the
+    /// other's.
     pub services: Vec<Service>,
-}
-
-/// The table `[director]`: what is common to all directors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DirectorSettings {
-    /// Where status and metrics are served over TCP.
-    pub status: SocketAddr,
-}
-
-impl Default for DirectorSettings {
-    fn default() -> Self {
-        Self {
-            status: SocketAddr::from(([127, 0, 0, 1], 9144)),
-        }
-    }
 }
 
 /// A site file that can be used.
@@ -126,10 +129,15 @@ impl Site {
 
 /// `None` only where there are errors among the findings.
 fn from_file(file: file::File, findings: &mut Findings) -> Option<Site> {
-    let director = director_settings(file.director, findings);
-    let hosts = host::from_file(file.hosts.unwrap_or_default(), findings);
+    let director = director::from_file(file.director, findings);
+    let host::Drafts {
+        hosts,
+        owners,
+        directors,
+    } = host::from_file(file.hosts.unwrap_or_default(), findings);
     let services = service::from_file(file.service.unwrap_or_default(), findings);
     overlap::check(&services, findings);
+    pool::check(&directors, &owners, &services, findings);
     without_director(&hosts, &services, findings);
     let services: Option<Vec<Service>> = services.into_iter().map(|draft| draft.service).collect();
     Some(Site {
@@ -156,39 +164,6 @@ fn without_director(
             )
             .help("add `[hosts.NAME.director]` with its `interfaces`"),
         );
-    }
-}
-
-fn director_settings(
-    table: Option<site::Table<file::Director>>,
-    findings: &mut Findings,
-) -> Option<DirectorSettings> {
-    let Some(status) = table.and_then(|table| table.value.status) else {
-        return Some(DirectorSettings::default());
-    };
-    let address: Result<SocketAddr, _> = status.get_ref().parse();
-    match address {
-        Ok(address) if address.port() == 0 => {
-            findings.push(Diagnostic::error(status.span(), "port 0 cannot be asked"));
-            None
-        }
-        Ok(address) => {
-            if !address.ip().is_loopback() {
-                let message = "status and metrics can be read by anyone who reaches this address";
-                findings.push(
-                    Diagnostic::warning(status.span(), message)
-                        .help("keep it on the loopback interface: \"127.0.0.1:9144\""),
-                );
-            }
-            Some(DirectorSettings { status: address })
-        }
-        Err(_) => {
-            findings.push(
-                Diagnostic::error(status.span(), "not an address with a port")
-                    .help("write for example \"127.0.0.1:9144\""),
-            );
-            None
-        }
     }
 }
 

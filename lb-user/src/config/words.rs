@@ -28,6 +28,11 @@ pub enum Method {
     /// `tunnel`: the packet travels inside another one to the real server, wherever that is, and
     /// replies go straight to the client.
     Tunnel(Encapsulation),
+    /// `fullnat`: source and destination are rewritten, so that replies come back to the director
+    /// whatever the real server's routes are.
+    Fullnat,
+    /// `local`: this host is the real server.
+    Local,
 }
 
 /// What carries a packet to a real server of method `tunnel`.
@@ -46,6 +51,26 @@ pub enum Scheduler {
     /// `maglev`: consistent hashing of the flow.
     #[default]
     Maglev,
+    /// `rr`: one after the other.
+    Rr,
+    /// `wrr`: one after the other, by weight.
+    Wrr,
+    /// `lc`: the one with the fewest connections.
+    Lc,
+    /// `wlc`: the one with the fewest connections for its weight.
+    Wlc,
+    /// `sh`: hashing of the client's address.
+    Sh,
+}
+
+/// What becomes of IP fragments for a VIP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Fragments {
+    /// `forward`: they follow the first of their packet to its real server.
+    #[default]
+    Forward,
+    /// `pass`: they go to the host's own stack.
+    Pass,
 }
 
 impl Protocol {
@@ -74,10 +99,12 @@ impl Protocol {
 impl Method {
     pub(super) const KNOWN: &[(&str, Self)] = &[
         ("nat", Self::Nat),
+        ("fullnat", Self::Fullnat),
         ("dr", Self::Dr),
         ("tunnel", Self::Tunnel(Encapsulation::Ipip)),
+        ("local", Self::Local),
     ];
-    pub(super) const LATER: &[&str] = &["fullnat"];
+    pub(super) const LATER: &[&str] = &[];
 
     /// The word for it.
     #[must_use]
@@ -86,6 +113,17 @@ impl Method {
             Self::Nat => "nat",
             Self::Dr => "dr",
             Self::Tunnel(_) => "tunnel",
+            Self::Fullnat => "fullnat",
+            Self::Local => "local",
+        }
+    }
+
+    /// Whether the port that a packet is for can become another on its way.
+    #[must_use]
+    pub fn can_change_ports(self) -> bool {
+        match self {
+            Self::Nat | Self::Fullnat => true,
+            Self::Dr | Self::Tunnel(_) | Self::Local => false,
         }
     }
 }
@@ -114,14 +152,41 @@ impl Encapsulation {
 }
 
 impl Scheduler {
-    pub(super) const KNOWN: &[(&str, Self)] = &[("maglev", Self::Maglev)];
-    pub(super) const LATER: &[&str] = &["rr", "wrr", "lc", "wlc", "sh"];
+    pub(super) const KNOWN: &[(&str, Self)] = &[
+        ("maglev", Self::Maglev),
+        ("rr", Self::Rr),
+        ("wrr", Self::Wrr),
+        ("lc", Self::Lc),
+        ("wlc", Self::Wlc),
+        ("sh", Self::Sh),
+    ];
+    /// The rest of IPVS; its `mh` is `maglev`.
+    pub(super) const LATER: &[&str] = &["dh", "fo", "lblc", "lblcr", "nq", "ovf", "sed"];
 
     /// The word for it.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Maglev => "maglev",
+            Self::Rr => "rr",
+            Self::Wrr => "wrr",
+            Self::Lc => "lc",
+            Self::Wlc => "wlc",
+            Self::Sh => "sh",
+        }
+    }
+}
+
+impl Fragments {
+    pub(super) const KNOWN: &[(&str, Self)] = &[("forward", Self::Forward), ("pass", Self::Pass)];
+    pub(super) const LATER: &[&str] = &[];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Pass => "pass",
         }
     }
 }
@@ -135,4 +200,4 @@ macro_rules! display_word {
         }
     )*};
 }
-display_word!(Protocol, Method, Scheduler, Encapsulation);
+display_word!(Protocol, Method, Scheduler, Encapsulation, Fragments);

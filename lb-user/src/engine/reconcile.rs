@@ -110,7 +110,7 @@ impl Engine {
         let services = &self.site.checked.site.services;
         let timeouts: BTreeMap<_, Duration> = services
             .iter()
-            .map(|service| (wish::key(service), service.timeout))
+            .filter_map(|service| Some((wish::key(service)?, service.timeouts.established)))
             .collect();
         let now = time::now();
         let timeout = |key: &Endpoint| timeouts.get(key).copied().unwrap_or(Duration::MAX);

@@ -97,7 +97,9 @@ impl Engine {
         let services = &self.site.checked.site.services;
         for real in services.iter().flat_map(|service| &service.reals) {
             let source = self.network.path(real.address).and_then(|path| path.source);
-            if let Some(vip) = source.filter(|source| services.iter().any(|s| s.vip == *source)) {
+            if let Some(vip) =
+                source.filter(|source| services.iter().any(|s| s.vip.contains(*source)))
+            {
                 warn!(
                     real = %real.address,
                     %vip,
@@ -132,7 +134,7 @@ impl Engine {
             .services
             .iter()
             .filter_map(|service| {
-                Some((self.loaded.services.get(&key(service))?.id, &*service.name))
+                Some((self.loaded.services.get(&key(service)?)?.id, &*service.name))
             })
             .collect();
         let was_up: BTreeSet<TargetId> = self

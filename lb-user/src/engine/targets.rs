@@ -94,19 +94,22 @@ impl Targets {
         let checked: usize = services
             .iter()
             .filter(|s| s.health.is_some())
-            .map(|s| s.reals.len())
+            .map(|s| s.servers().len())
             .sum();
         let mut fresh = 0;
         for service in services {
             let Some(check) = &service.health else {
                 continue;
             };
-            for real in &service.reals {
+            for real in service.servers().iter() {
                 let id = TargetId {
                     service: service.name.clone(),
                     real: real.endpoint(),
                 };
-                let port = check.port.unwrap_or(real.port);
+                // A site file of which it is not known where to probe is refused.
+                let Some(port) = check.port.or(real.port) else {
+                    continue;
+                };
                 let address = SocketAddr::new(real.address, port);
                 let old = before.remove(&id);
                 let target = match old {
@@ -225,3 +228,6 @@ fn jitter(at: u32, all: usize, interval: Duration) -> Duration {
     let all = u32::try_from(all.max(1)).unwrap_or(u32::MAX);
     (interval / all).min(APART) * at
 }
+
+#[cfg(test)]
+mod tests;

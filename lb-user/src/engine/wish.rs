@@ -11,13 +11,18 @@ use crate::network::Network;
 use crate::tables::{RealWish, ServiceWish, Standing, Way};
 use health::Verdict;
 
-/// The key of a service in the maps.
-pub(crate) fn key(service: &Service) -> Endpoint {
-    Endpoint::new(
-        service.vip.into(),
-        Be16::new(service.port),
+/// The key of a service in the maps; `None` of one that they can't hold until the tables know
+/// networks, ranges and fullnat.
+pub(crate) fn key(service: &Service) -> Option<Endpoint> {
+    let port = service
+        .ports
+        .single()
+        .filter(|_| service.vip.is_single() && service.method != Method::Fullnat)?;
+    Some(Endpoint::new(
+        service.vip.address.into(),
+        Be16::new(port),
         service.protocol.number(),
-    )
+    ))
 }
 
 /// The services as the tables want them.
@@ -29,25 +34,29 @@ pub(super) fn services(
 ) -> Vec<ServiceWish> {
     let mut wishes = Vec::with_capacity(site.services.len());
     for service in &site.services {
+        // Until the tables know ranges.
+        let Some(key) = key(service) else {
+            continue;
+        };
         let reals = service
-            .reals
+            .servers()
             .iter()
             .map(|real| RealWish {
                 address: real.address,
-                port: real.port,
+                port: real.endpoint().port(),
                 weight: real.weight.0,
                 standing: standing(targets, service, real.endpoint()),
                 way: way(network, service, real),
             })
             .collect();
         wishes.push(ServiceWish {
-            key: key(service),
+            key,
             method: match service.method {
-                Method::Nat => method::NAT,
-                Method::Dr => method::DR,
+                Method::Nat | Method::Fullnat => method::NAT,
+                Method::Dr | Method::Local => method::DR,
                 Method::Tunnel(_) => method::TUNNEL,
             },
-            timeout: clock.ticks(service.timeout),
+            timeout: clock.ticks(service.timeouts.established),
             reals,
         });
     }
@@ -56,16 +65,18 @@ pub(super) fn services(
 
 /// How packets get to a real server; `None` where they can't, or not yet.
 fn way(network: &mut Network, service: &Service, real: &RealServer) -> Option<Way> {
-    if network.own.contains(&real.address) {
+    if service.method == Method::Local || network.own.contains(&real.address) {
         // Its stack knows nothing of a port that nat would have to translate back.
-        let fits = service.method != Method::Nat || service.port == real.port;
+        let fits = service.method != Method::Nat || service.ports.single() == real.port;
         return fits.then_some(Way::Local);
     }
     match service.method {
         // In direct routing packets keep the VIP as their destination: a router would send them
         // straight back.
         Method::Dr if !network.is_on_link(real.address) => None,
-        Method::Dr | Method::Nat => network.next_hop(real.address).map(Way::Via),
+        Method::Dr | Method::Nat | Method::Fullnat | Method::Local => {
+            network.next_hop(real.address).map(Way::Via)
+        }
         Method::Tunnel(encapsulation) => {
             let hop = network.next_hop(real.address)?;
             let path = network.path(real.address)?;

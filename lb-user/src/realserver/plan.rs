@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use super::facts::{ALL, Facts, Knob, Place, Sysctl};
 use super::wanted::{Method, Wanted};
-use crate::config::service::unusable;
+use crate::config::unusable;
 use crate::network::addresses::alone;
 
 /// One change of the host.

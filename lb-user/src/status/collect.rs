@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 use lb_ebpf::abi::{REAL_LOCAL, REAL_UP, Real, Traffic};
 
-use super::view::{InterfaceStatus, RealStatus, ServiceStatus, SiteStatus, Status, TrafficStatus};
+use super::view::{
+    InterfaceStatus, PortStatus, RealStatus, ServiceStatus, SiteStatus, Status, TrafficStatus,
+};
 use crate::config::{Method, RealServer, Service};
 use crate::datapath::Counters;
 use crate::engine::{Engine, key};
@@ -87,7 +89,7 @@ fn service(
     ids: &BTreeMap<(u32, SocketAddr), u32>,
 ) -> ServiceStatus {
     let key = key(declared);
-    let programmed = engine.loaded.services.get(&key);
+    let programmed = key.and_then(|key| engine.loaded.services.get(&key));
     let shares = programmed
         .map(|service| shares(engine, service))
         .unwrap_or_default();
@@ -97,17 +99,20 @@ fn service(
     };
     ServiceStatus {
         name: declared.name.clone(),
-        vip: declared.vip,
-        port: declared.port,
+        vip: declared.vip.to_string(),
+        port: match declared.ports.single() {
+            Some(port) => PortStatus::One(port),
+            None => PortStatus::Several(declared.ports.to_string()),
+        },
         protocol: declared.protocol.word().to_owned(),
         method: declared.method.word().to_owned(),
         scheduler: declared.scheduler.word().to_owned(),
-        unsettled_slots: engine.settling.unsettled(&key) as u64,
+        unsettled_slots: key.map_or(0, |key| engine.settling.unsettled(&key) as u64),
         traffic: programmed
             .and_then(|service| counters.services.get(&service.id))
             .map(traffic)
             .unwrap_or_default(),
-        reals: declared.reals.iter().map(real).collect(),
+        reals: declared.servers().iter().map(real).collect(),
     }
 }
 

@@ -178,11 +178,7 @@ fn real_rows(status: &Status, value: impl Fn(&RealStatus) -> u64) -> Rows {
     let mut rows = Vec::new();
     for service in &status.services {
         for real in &service.reals {
-            let address = std::net::SocketAddr::new(real.address, real.port);
-            let labels = vec![
-                ("service", service.name.clone()),
-                ("real", address.to_string()),
-            ];
+            let labels = vec![("service", service.name.clone()), ("real", real.endpoint())];
             rows.push((labels, value(real)));
         }
     }

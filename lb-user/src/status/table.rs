@@ -85,7 +85,7 @@ fn real_row(real: &RealStatus) -> [String; 8] {
         _ => real.health.clone(),
     };
     [
-        format!("  {}", std::net::SocketAddr::new(real.address, real.port)),
+        format!("  {}", real.endpoint()),
         String::new(),
         health,
         real.weight.to_string(),

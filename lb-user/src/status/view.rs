@@ -3,7 +3,8 @@
 //! Fields are only ever added; a reader that ignores what it does not know goes on working.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -59,10 +60,10 @@ pub struct InterfaceStatus {
 pub struct ServiceStatus {
     /// Its name.
     pub name: String,
-    /// Its address.
-    pub vip: IpAddr,
-    /// Its port.
-    pub port: u16,
+    /// Its address, or its network with the prefix length.
+    pub vip: String,
+    /// Its port, or a text: `8000-8099`, `all`.
+    pub port: PortStatus,
     /// `tcp` or `udp`.
     pub protocol: String,
     /// Forwarding method.
@@ -78,13 +79,32 @@ pub struct ServiceStatus {
     pub reals: Vec<RealStatus>,
 }
 
+/// The ports of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PortStatus {
+    /// One.
+    One(u16),
+    /// Several, as the site file writes them.
+    Several(String),
+}
+
+impl fmt::Display for PortStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(port) => port.fmt(f),
+            Self::Several(ports) => ports.fmt(f),
+        }
+    }
+}
+
 /// A real server of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RealStatus {
     /// Its address.
     pub address: IpAddr,
-    /// Its port.
-    pub port: u16,
+    /// Its port; null where the client's is kept.
+    pub port: Option<u16>,
     /// Its weight by the site file.
     pub weight: u16,
     /// `up`, `down`, `checking` (no verdict yet) or `unchecked` (no health check: always served).
@@ -100,6 +120,16 @@ pub struct RealStatus {
     /// What passed.
     #[serde(flatten)]
     pub traffic: TrafficStatus,
+}
+
+impl RealStatus {
+    /// Address and port, or the address alone where the port is the client's.
+    pub fn endpoint(&self) -> String {
+        match self.port {
+            Some(port) => SocketAddr::new(self.address, port).to_string(),
+            None => self.address.to_string(),
+        }
+    }
 }
 
 /// Counters since the service or real server was added; a restart of the daemon does not reset

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use super::{GOOD, good, refused, with};
 use crate::config::{
-    Candidates, HealthCheck, Host, Method, Protocol, RealServer, Scheduler, Service, Site, Weight,
+    Candidates, HealthCheck, Host, Method, Ports, Protocol, RealServer, Scheduler, Service, Site,
+    Timeouts, Vip, Weight,
 };
 
 fn ip(text: &str) -> IpAddr {
@@ -18,8 +19,9 @@ fn ip(text: &str) -> IpAddr {
 fn real(address: &str, port: u16, weight: u16) -> RealServer {
     RealServer {
         address: ip(address),
-        port,
+        port: Some(port),
         weight: Weight(weight),
+        server_id: None,
     }
 }
 
@@ -35,12 +37,19 @@ fn a_good_file_says_what_it_says() {
     assert_eq!((health.spec.rise.get(), health.spec.fall.get()), (2, 3));
     let expected = Service {
         name: "web".to_owned(),
-        vip: ip("10.77.0.100"),
-        port: 80,
+        vip: Vip::single(ip("10.77.0.100")),
+        ports: Ports::one(80),
         protocol: Protocol::Tcp,
         method: Method::Dr,
         scheduler: Scheduler::Maglev,
-        timeout: Duration::from_secs(900),
+        timeouts: Timeouts {
+            established: Duration::from_secs(900),
+            syn: Duration::from_secs(60),
+            fin: Duration::from_secs(120),
+        },
+        persistence: None,
+        track: false,
+        quic: None,
         health: Some(HealthCheck {
             probe: health::ProbeKind::Http(health::HttpCheck {
                 path: "/health".parse().unwrap(),
@@ -53,7 +62,7 @@ fn a_good_file_says_what_it_says() {
     };
     assert_eq!(*web, expected);
     assert_eq!(
-        (dns.timeout, dns.health.is_none()),
+        (dns.timeouts.established, dns.health.is_none()),
         (Duration::from_secs(300), true)
     );
     assert_eq!(dns.reals, [real("10.77.0.21", 5353, 100)]);

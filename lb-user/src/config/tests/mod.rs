@@ -1,9 +1,18 @@
 //! Site files good and bad: what is taken, and every mistake with the words and the place it is told
 //! in. A bad file is [`GOOD`] with one thing changed, so that only that is told.
 
+mod fullnats;
 mod good;
 mod healths;
 mod hosts;
+mod locals;
+mod meeting;
+mod memories;
+mod networks;
+mod new_keys;
+mod pools;
+mod quics;
+mod ranges;
 mod reals;
 mod services;
 mod words;

@@ -181,18 +181,6 @@ fn a_vip_is_an_address_of_either_family() {
     }
     bad(
         "\"10.77.0.100\"",
-        "\"10.77.0.100/32\"",
-        &expect![[r#"
-        site.toml:11:7: error: `10.77.0.100/32` is not an IP address
-           |
-        11 | vip = "10.77.0.100/32"
-           |       ^^^^^^^^^^^^^^^^
-           = help: write the address alone: "10.77.0.100"
-
-        site.toml: 1 error"#]],
-    );
-    bad(
-        "\"10.77.0.100\"",
         "\"10.77.0.100:80\"",
         &expect![[r#"
         site.toml:11:7: error: `10.77.0.100:80` is not an IP address

@@ -55,21 +55,9 @@ fn methods_and_schedulers() {
                |
             14 | method = "direct"
                |          ^^^^^^^^
-               = help: write "nat" or "dr" or "tunnel"
+               = help: write "nat" or "fullnat" or "dr" or "tunnel" or "local"
 
             site.toml: 1 error"#]],
-    );
-    bad(
-        "\"dr\"",
-        "\"fullnat\"",
-        &expect![[r#"
-        site.toml:14:10: error: method `fullnat` is not in this version
-           |
-        14 | method = "fullnat"
-           |          ^^^^^^^^^
-           = help: write "nat" or "dr" or "tunnel"
-
-        site.toml: 1 error"#]],
     );
     bad(
         "method = \"dr\"",
@@ -97,15 +85,15 @@ fn methods_and_schedulers() {
     );
     bad(
         "method = \"dr\"",
-        "method = \"dr\"\nscheduler = \"wrr\"",
+        "method = \"dr\"\nscheduler = \"sed\"",
         &expect![[r#"
-        site.toml:15:13: error: scheduler `wrr` is not in this version
-           |
-        15 | scheduler = "wrr"
-           |             ^^^^^
-           = help: write "maglev"
+            site.toml:15:13: error: scheduler `sed` is not in this version
+               |
+            15 | scheduler = "sed"
+               |             ^^^^^
+               = help: write "maglev" or "rr" or "wrr" or "lc" or "wlc" or "sh"
 
-        site.toml: 1 error"#]],
+            site.toml: 1 error"#]],
     );
     bad(
         "method = \"dr\"",

@@ -2,13 +2,13 @@
 
 use expect_test::expect;
 
-use super::super::view::{SiteStatus, TrafficStatus};
+use super::super::view::{PortStatus, SiteStatus, TrafficStatus};
 use super::*;
 
 fn status() -> Status {
     let real = |last: u8, health: &str, reason: Option<&str>, share| RealStatus {
         address: [10, 77, 0, last].into(),
-        port: 80,
+        port: Some(80),
         weight: 100,
         health: health.to_owned(),
         health_since: None,
@@ -41,8 +41,8 @@ fn status() -> Status {
         }],
         services: vec![ServiceStatus {
             name: "web".to_owned(),
-            vip: [10, 77, 0, 100].into(),
-            port: 80,
+            vip: "10.77.0.100".to_owned(),
+            port: PortStatus::One(80),
             protocol: "tcp".to_owned(),
             method: "dr".to_owned(),
             scheduler: "maglev".to_owned(),
