@@ -115,7 +115,9 @@ fn gue<F: Frame + ?Sized>(frame: &F, bytes: usize) -> Option<Outer> {
 fn inner_destination<F: Frame + ?Sized>(frame: &F, at: usize, is_v6: bool) -> Option<Addr> {
     if is_v6 {
         let ip: Ipv6 = frame.read(at)?;
-        return (ip.version_class >> 4 == 6).then(|| Addr::v6(ip.destination));
+        let destination = Addr::v6(ip.destination);
+        // Nobody may use an IPv4-mapped address on the wire: in maps it means the IPv4 one.
+        return (ip.version_class >> 4 == 6 && !destination.is_v4()).then_some(destination);
     }
     let ip: Ipv4 = frame.read(at)?;
     (ip.version_ihl >> 4 == 4).then(|| Addr::from_v4_octets(ip.destination))

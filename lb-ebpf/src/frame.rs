@@ -1,10 +1,16 @@
 //! Checked access to the bytes of a frame: the one trait between packet decisions and memory, and
-//! all the `unsafe` of the data plane.
+//! all the `unsafe` of the data plane (its instructions are in `words`).
 //!
 //! Not here: what the bytes mean ([`crate::wire`], [`crate::parse`]).
 
 #[cfg(feature = "ebpf")]
-use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
+#[expect(unsafe_code, reason = "loads and stores, written out")]
+mod words;
+
+#[cfg(feature = "ebpf")]
+use aya_ebpf::helpers::generated::{
+    bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len,
+};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// An Ethernet frame that can be read and rewritten in place.
@@ -13,8 +19,14 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
     reason = "nobody asks: a frame has a header"
 )]
 pub trait Frame {
-    /// Its length in bytes, without the trailing checksum.
+    /// Bytes of it that can be read, without the trailing checksum.
     fn len(&self) -> usize;
+
+    /// Whether it has `end` bytes, those included that can't be read: of a long frame, the kernel
+    /// keeps only the beginning in one piece.
+    fn holds(&self, end: usize) -> bool {
+        end <= self.len()
+    }
 
     /// The value at `offset`; `None` where the frame ends before the value does.
     fn read<T: FromBytes + Immutable>(&self, offset: usize) -> Option<T>;
@@ -81,7 +93,13 @@ const OFFSET_MAX: usize = 0x3ff;
 impl Frame for aya_ebpf::programs::XdpContext {
     #[inline(always)]
     fn len(&self) -> usize {
-        self.data_end() - self.data()
+        end(self) - address(self, 0)
+    }
+
+    #[inline(always)]
+    fn holds(&self, end: usize) -> bool {
+        // SAFETY: a helper on the program's own context.
+        end <= Frame::len(self) || end as u64 <= unsafe { bpf_xdp_get_buff_len(self.ctx) }
     }
 
     #[inline(always)]
@@ -89,17 +107,14 @@ impl Frame for aya_ebpf::programs::XdpContext {
         let at = at(self, offset, size_of::<T>())?;
         // SAFETY: `at` proved that `size_of::<T>()` bytes from here on are in the frame, and any
         // bytes are a `T` (`FromBytes`).
-        Some(unsafe { (at as *const T).read_unaligned() })
+        Some(unsafe { words::read(at) })
     }
 
     #[inline(always)]
     fn write<T: IntoBytes + Immutable>(&mut self, offset: usize, value: &T) -> Option<()> {
         let at = at(self, offset, size_of::<T>())?;
         // SAFETY: as in `read`; the frame is ours alone while the program runs.
-        unsafe {
-            (at as *mut u8)
-                .copy_from_nonoverlapping(core::ptr::from_ref(value).cast(), size_of::<T>())
-        };
+        unsafe { words::write(at, value) };
         Some(())
     }
 
@@ -118,13 +133,57 @@ impl Frame for aya_ebpf::programs::XdpContext {
 
     #[inline(always)]
     fn truncate(&mut self, len: usize) -> Option<()> {
-        let before = Frame::len(self);
+        // SAFETY: as in `holds`.
+        let before = unsafe { bpf_xdp_get_buff_len(self.ctx) } as usize;
         if before <= len {
             return None;
         }
         // SAFETY: as in `grow`.
         done(unsafe { bpf_xdp_adjust_tail(self.ctx, signed(len) - signed(before)) })
     }
+}
+
+/// The address of the byte at `offset`, in the frame or not.
+///
+/// Instructions written out. The field has 32 bits, the kernel loads an address of 64, and a
+/// compiler that believes the field keeps half of it. And what is compared with the frame's end and
+/// what is read must be one sum to the verifier: a compiler would take it apart.
+#[cfg(feature = "ebpf")]
+#[expect(unsafe_code, reason = "the instructions themselves")]
+#[inline(always)]
+fn address(context: &aya_ebpf::programs::XdpContext, offset: usize) -> usize {
+    let address: u64;
+    // SAFETY: a load from the program's own context (`xdp_md.data`); where memory is written (as
+    // `adjust_head` does) it is done anew.
+    unsafe {
+        core::arch::asm!(
+            "{address} = *(u32 *)({context} + 0)",
+            "{address} += {offset}",
+            address = out(reg) address,
+            context = in(reg) context.ctx,
+            offset = in(reg) offset as u64,
+            options(pure, readonly, nostack),
+        );
+    }
+    address as usize
+}
+
+/// The address behind the frame (`xdp_md.data_end`); as [`address`].
+#[cfg(feature = "ebpf")]
+#[expect(unsafe_code, reason = "the instruction itself")]
+#[inline(always)]
+fn end(context: &aya_ebpf::programs::XdpContext) -> usize {
+    let end: u64;
+    // SAFETY: as in `address`.
+    unsafe {
+        core::arch::asm!(
+            "{end} = *(u32 *)({context} + 4)",
+            end = lateout(reg) end,
+            context = in(reg) context.ctx,
+            options(pure, readonly, nostack),
+        );
+    }
+    end as usize
 }
 
 /// A number of bytes as helpers want it; frames are far shorter than 2 GiB.
@@ -149,20 +208,15 @@ fn done(answer: i64) -> Option<()> {
 /// The address of `size` bytes at `offset`, if they are in the frame: the form of check that the
 /// verifier follows.
 #[cfg(feature = "ebpf")]
-#[expect(unsafe_code, reason = "a promise about the kernel's memory")]
 #[inline(always)]
 fn at(context: &aya_ebpf::programs::XdpContext, offset: usize, size: usize) -> Option<usize> {
     if offset > OFFSET_MAX {
         return None;
     }
-    let start = context.data() + offset;
-    if start + size > context.data_end() {
+    let start = address(context, offset);
+    if start + size > end(context) {
         return None;
     }
-    // SAFETY: the kernel puts frames at even addresses (XDP_PACKET_HEADROOM, NET_IP_ALIGN), no
-    // program of ours moves them, and all headers are at even offsets. Knowing it, the compiler
-    // loads two bytes at a time where it would load one.
-    unsafe { core::hint::assert_unchecked(start % 2 == 0) };
     Some(start)
 }
 

@@ -3,28 +3,43 @@
 //!
 //! The decision is [`steer()`], a function of a frame, look-ups and the time. It runs in two
 //! places: in the kernel, where the bin of this package is a thin shell around it, and on the host,
-//! where tests (and `viaduct explain`, when it comes) drive the very same code. Rooms in reading order:
-//! [`abi`] the maps, [`frame`] checked access to bytes, [`wire`] headers, [`checksum`], [`parse`],
-//! [`select`] which real server, [`forward`] the rewrite of each forwarding method, [`icmp`] answers,
-//! [`mod@steer`] all of it together; [`decap`] is the far end of a tunnel.
+//! where tests and `viaduct explain` drive the very same code. Rooms in reading order:
+//! [`abi`] the maps, [`lookups`] what a decision may ask of them, [`frame`] checked access to bytes,
+//! [`wire`] headers, [`checksum`], [`parse`]; [`mod@steer`] the common path and its verdicts,
+//! [`stage`] what is not common; [`select`] which real server, [`track`] with memory, in [`flow`]s,
+//! by turns or load ([`schedule`]), by connection id ([`quic`]), with ports of one's own
+//! ([`fullnat`]); [`deliver`] and [`forward`] the rewrite of each forwarding method, [`icmp`]
+//! answers and errors; [`decap`] is the far end of a tunnel.
 //!
 //! Not here: loading and attaching (lb-user), anything that allocates, logs or asks a clock.
 #![no_std]
 #![deny(unsafe_code)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod abi;
+pub mod atomic;
 pub mod checksum;
 pub mod decap;
+pub mod deliver;
+pub mod flow;
 pub mod forward;
 pub mod frame;
+pub mod fullnat;
 pub mod icmp;
+pub mod lookups;
 pub mod parse;
+pub mod quic;
+mod replies;
+pub mod schedule;
 pub mod select;
+pub mod stage;
 pub mod steer;
+pub mod track;
 pub mod wire;
 
 pub use frame::Frame;
-pub use steer::{Action, Lookups, NextHop, Route, Verdict, steer};
+pub use lookups::{Journey, Lookups, NextHop, Route, Table};
+pub use steer::{Action, Outcome, Stage, Verdict, common, steer};
 
 /// What every object needs beside its programs: a licence and a panic handler.
 ///

@@ -1,30 +1,78 @@
-//! The XDP programs: map statics, the kernel's [`Lookups`], and the entries. A thin shell around
-//! [`lb_ebpf::steer()`].
+//! The XDP programs: map statics, the kernel's [`Lookups`](lb_ebpf::Lookups), and the entries. A
+//! thin shell around [`lb_ebpf::common()`] and [`lb_ebpf::stage`].
 #![no_std]
 #![no_main]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 mod maps;
+mod once;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns, bpf_redirect};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use lb_ebpf::{Action, Frame, steer};
+use lb_ebpf::abi::Reason;
+use lb_ebpf::{Action, Frame, Outcome, Verdict, common, stage};
 
 use maps::KernelMaps;
 
-/// The load balancer.
-#[xdp]
+/// The load balancer: the common path.
+#[xdp(frags)]
+#[inline(always)]
 fn viaduct_lb(mut context: XdpContext) -> u32 {
     let ingress = ingress(&context);
-    let kernel = KernelMaps::new(&context);
+    let Some(maps) = KernelMaps::new(&context) else {
+        return XDP_PASS;
+    };
+    match common(&mut context, &maps, ingress) {
+        Outcome::Done(verdict) => finish(verdict),
+        Outcome::Call(stage) => {
+            maps::call(&context, stage);
+            // Only a program that was loaded without its stages gets here.
+            finish(Verdict {
+                action: Action::Drop,
+                reason: Reason::Inconsistent,
+            })
+        }
+    }
+}
+
+/// A program for each stage: it runs the stage over the frame.
+macro_rules! stages {
+    ($($program:ident = $stage:ident,)*) => {$(
+        #[xdp(frags)]
+        #[inline(always)]
+        fn $program(mut context: XdpContext) -> u32 {
+            let ingress = ingress(&context);
+            let Some(maps) = KernelMaps::new(&context) else {
+                return XDP_PASS;
+            };
+            finish(stage::$stage(&mut context, &maps, ingress, now()))
+        }
+    )*};
+}
+
+stages! {
+    viaduct_tracked = tracked,
+    viaduct_return = returning,
+    viaduct_icmp = icmp,
+    viaduct_fragment = fragment,
+    viaduct_nat_fragment = nat_fragment,
+    viaduct_return_fragment = return_fragment,
+    viaduct_fullnat = fullnat,
+}
+
+/// The low half of the kernel's tick.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "ticks wrap")]
+fn now() -> u32 {
     // SAFETY: a helper without arguments; the verifier replaces it by a load.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "ticks wrap; see Flow::is_expired"
-    )]
-    let now = unsafe { bpf_jiffies64() } as u32;
-    let verdict = steer(&mut context, &kernel, ingress, now);
+    unsafe { bpf_jiffies64() as u32 }
+}
+
+/// Counts a verdict, and tells the kernel.
+#[inline(always)]
+fn finish(verdict: Verdict) -> u32 {
     maps::count_verdict(verdict.reason);
     match verdict.action {
         Action::Pass => XDP_PASS,
@@ -35,7 +83,7 @@ fn viaduct_lb(mut context: XdpContext) -> u32 {
 }
 
 /// Passes everything: a veth delivers what its peer transmits only while it has a program itself.
-#[xdp]
+#[xdp(frags)]
 fn viaduct_pass(_: XdpContext) -> u32 {
     XDP_PASS
 }

@@ -3,36 +3,74 @@
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::{
-    BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup as FibLookup,
+    BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
+    bpf_fib_lookup as FibLookup,
 };
 use aya_ebpf::helpers::generated::bpf_fib_lookup;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, ProgramArray, RingBuf, lpm_trie::Key};
 use aya_ebpf::programs::XdpContext;
 use lb_ebpf::abi::{
-    Addr, Be32, Endpoint, FLOWS_MAX, Flow, FlowKey, INTERFACE_SLOTS, Interface, MEMBERS_MAX, Mac,
-    NatReply, REALS_MAX, RING_SLOTS_MAX, Real, Reason, SERVICES_MAX, Service, Slot, Traffic,
-    UNRESOLVED_BYTES, Unresolved,
+    ADDRESS_SLOTS, Addr, AddressEntry, BUCKETS, Be16, Be32, FLOWS_MAX, Flow, FlowEvent, FlowKey,
+    INTERFACE_SLOTS, Interface, Line, MEMBERS_MAX, Mac, NatReply, POOL_MAX, PREFIXES_MAX,
+    PoolEntry, PrefixEntry, QuicKey, REALS_MAX, RING_SLOTS_MAX, Real, Reason, SEGMENTS_MAX,
+    SERVICE_SLOTS, SERVICES_MAX, SLOTS_PER_LINE, Segment, Service, Slot, Traffic, UNRESOLVED_BYTES,
+    Unresolved, Way, name,
 };
-use lb_ebpf::parse::Packet;
-use lb_ebpf::{Lookups, NextHop, Route};
+use lb_ebpf::atomic::{AtomicU32, AtomicU64};
+use lb_ebpf::flow::{Found, New};
+use lb_ebpf::fullnat::Opened;
+use lb_ebpf::parse::{Ends, Packet};
+use lb_ebpf::stage::Places;
+use lb_ebpf::track::Choice;
+use lb_ebpf::{Action, Frame, Journey, Lookups, NextHop, Route, Stage, Table, Verdict};
+
+use crate::once::{
+    READ, READ_DROP, flow_find, flow_is_taken, flow_record, frame_read, fullnat_open,
+    schedule_least,
+};
+
+/// For arrays that the daemon maps into its memory.
+const MAPPED: u32 = BPF_F_MMAPABLE;
 
 #[map]
 static ABI: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 static INTERFACES: Array<Interface> = Array::with_max_entries(INTERFACE_SLOTS, 0);
 #[map]
-static SERVICES: HashMap<Endpoint, Service> = HashMap::with_max_entries(SERVICES_MAX, 0);
+static VIPS: Array<AddressEntry> = Array::with_max_entries(ADDRESS_SLOTS, MAPPED);
 #[map]
-static RING_SLOTS: Array<Slot> = Array::with_max_entries(RING_SLOTS_MAX, 0);
+static VIP_PREFIXES: LpmTrie<Addr, PrefixEntry> =
+    LpmTrie::with_max_entries(PREFIXES_MAX, BPF_F_NO_PREALLOC);
 #[map]
-static MEMBERS: Array<u32> = Array::with_max_entries(MEMBERS_MAX, 0);
+static NAT_SOURCES: Array<AddressEntry> = Array::with_max_entries(ADDRESS_SLOTS, MAPPED);
 #[map]
-static REALS: Array<Real> = Array::with_max_entries(REALS_MAX, 0);
+static SEGMENTS: Array<Segment> = Array::with_max_entries(SEGMENTS_MAX, MAPPED);
 #[map]
-static NAT_REPLIES: HashMap<Endpoint, NatReply> = HashMap::with_max_entries(REALS_MAX, 0);
+static SERVICES: Array<Service> = Array::with_max_entries(SERVICE_SLOTS, MAPPED);
 #[map]
-static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(FLOWS_MAX, 0);
+static RING_SLOTS: Array<[Slot; SLOTS_PER_LINE as usize]> =
+    Array::with_max_entries(RING_SLOTS_MAX / SLOTS_PER_LINE, MAPPED);
+#[map]
+static MEMBERS: Array<u32> = Array::with_max_entries(MEMBERS_MAX, MAPPED);
+#[map]
+static REALS: Array<Real> = Array::with_max_entries(REALS_MAX, MAPPED);
+#[map]
+static NAT_REPLIES: Array<NatReply> = Array::with_max_entries(REALS_MAX, MAPPED);
+#[map]
+static POOL: Array<PoolEntry> = Array::with_max_entries(POOL_MAX, 0);
+#[map]
+static QUIC_SERVERS: HashMap<QuicKey, u32> = HashMap::with_max_entries(REALS_MAX, 0);
+#[map]
+static FLOW_WAYS: Array<Line> = Array::with_max_entries(BUCKETS, MAPPED);
+#[map]
+static FLOW_ENTRIES: Array<Line> = Array::with_max_entries(FLOWS_MAX, MAPPED);
+#[map]
+static CONNECTIONS: Array<[AtomicU32; 2]> = Array::with_max_entries(REALS_MAX, MAPPED);
+#[map]
+static TURNS: Array<AtomicU64> = Array::with_max_entries(SERVICES_MAX, 0);
+#[map]
+static FLOW_EVENTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(FlowEvent::COUNT, 0);
 #[map]
 static VERDICTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reason::COUNT, 0);
 #[map]
@@ -41,18 +79,60 @@ static SERVICE_TRAFFIC: PerCpuArray<Traffic> = PerCpuArray::with_max_entries(SER
 static REAL_TRAFFIC: PerCpuArray<Traffic> = PerCpuArray::with_max_entries(REALS_MAX, 0);
 #[map]
 static UNRESOLVED: RingBuf = RingBuf::with_byte_size(UNRESOLVED_BYTES, 0);
+#[map]
+static STAGES: ProgramArray = ProgramArray::with_max_entries(name::STAGE_PROGRAMS.len() as u32, 0);
+
+/// What was read of the frame at hand: see [`Lookups::hold`].
+struct Scratch {
+    ends: Ends,
+    packet: Packet,
+    quote: Packet,
+    choice: Choice,
+    key: FlowKey,
+    back: FlowKey,
+    new: New,
+    client: FlowKey,
+    new_client: New,
+}
+
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Goes on in the program of a stage; returns only where that is not loaded.
+#[inline(always)]
+pub(crate) fn call(context: &XdpContext, stage: Stage) {
+    // SAFETY: the programs are loaded along with this one, and are of its type.
+    unsafe { STAGES.tail_call(context, stage as u32) };
+}
 
 /// The kernel's maps, and its routing table for the frame at hand.
 pub(crate) struct KernelMaps {
     context: *mut core::ffi::c_void,
+    scratch: *mut Scratch,
 }
 
 impl KernelMaps {
+    /// Lookups for functions that see no frame and hold nothing.
+    pub(crate) const WITHOUT_FRAME: Self = Self {
+        context: core::ptr::null_mut(),
+        scratch: core::ptr::null_mut(),
+    };
+
+    /// Lookups for functions that see no frame.
     #[inline(always)]
-    pub(crate) fn new(context: &XdpContext) -> Self {
-        Self {
+    pub(crate) fn without_frame() -> Option<Self> {
+        Some(Self {
+            scratch: SCRATCH.get_ptr_mut(0)?,
+            ..Self::WITHOUT_FRAME
+        })
+    }
+
+    #[inline(always)]
+    pub(crate) fn new(context: &XdpContext) -> Option<Self> {
+        Some(Self {
             context: context.as_ptr(),
-        }
+            scratch: SCRATCH.get_ptr_mut(0)?,
+        })
     }
 }
 
@@ -72,7 +152,155 @@ fn traffic(map: &PerCpuArray<Traffic>, id: u32) -> Option<&mut Traffic> {
     map.get_ptr_mut(id).map(|value| unsafe { &mut *value })
 }
 
+impl Table for KernelMaps {
+    const BUCKET_MASK: u32 = BUCKETS - 1;
+
+    #[inline(always)]
+    fn bucket(&self, at: u32) -> Option<&Line> {
+        FLOW_WAYS.get(at)
+    }
+
+    #[inline(always)]
+    fn entry(&self, at: u32) -> Option<&Line> {
+        FLOW_ENTRIES.get(at)
+    }
+
+    #[inline(always)]
+    fn connections(&self, real: u32) -> Option<&[AtomicU32; 2]> {
+        CONNECTIONS.get(real)
+    }
+
+    #[inline(always)]
+    fn event(&self, event: FlowEvent) {
+        if let Some(count) = FLOW_EVENTS.get_ptr_mut(event as u32) {
+            // SAFETY: as in `count_verdict`.
+            unsafe { *count += 1 };
+        }
+    }
+}
+
 impl Lookups for KernelMaps {
+    #[inline(always)]
+    fn hold_ends<'a>(&'a self, _: &'a mut Option<Ends>, ends: Ends) -> &'a Ends {
+        // SAFETY: a per-CPU value that lives as long as the map; one program uses it at a time.
+        unsafe { held(&raw mut (*self.scratch).ends, ends) }
+    }
+
+    #[inline(always)]
+    fn hold<'a>(&'a self, _: &'a mut Option<Packet>, packet: Packet) -> &'a Packet {
+        // SAFETY: as in `hold_ends`.
+        unsafe { held(&raw mut (*self.scratch).packet, packet) }
+    }
+
+    #[inline(always)]
+    fn hold_quote<'a>(&'a self, _: &'a mut Option<Packet>, quote: Packet) -> &'a Packet {
+        // SAFETY: as in `hold_ends`.
+        unsafe { held(&raw mut (*self.scratch).quote, quote) }
+    }
+
+    #[inline(always)]
+    fn hold_entry<'a>(
+        &'a self,
+        _: &'a mut Option<(FlowKey, New)>,
+        key: FlowKey,
+        new: New,
+    ) -> (&'a FlowKey, &'a mut New) {
+        // SAFETY: as in `hold_ends`.
+        unsafe {
+            (
+                held(&raw mut (*self.scratch).key, key),
+                held(&raw mut (*self.scratch).new, new),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn hold_client<'a>(
+        &'a self,
+        _: &'a mut Option<(FlowKey, New)>,
+        key: FlowKey,
+        new: New,
+    ) -> (&'a FlowKey, &'a mut New) {
+        // SAFETY: as in `hold_ends`.
+        unsafe {
+            (
+                held(&raw mut (*self.scratch).client, key),
+                held(&raw mut (*self.scratch).new_client, new),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn hold_back<'a>(&'a self, _: &'a mut Option<FlowKey>, key: FlowKey) -> &'a FlowKey {
+        // SAFETY: as in `hold_ends`.
+        unsafe { held(&raw mut (*self.scratch).back, key) }
+    }
+
+    #[inline(always)]
+    fn hold_choice<'a>(&'a self, _: &'a mut Option<Choice>, choice: Choice) -> &'a Choice {
+        // SAFETY: as in `hold_ends`.
+        unsafe { held(&raw mut (*self.scratch).choice, choice) }
+    }
+
+    #[inline(always)]
+    fn read<'a, F: Frame + ?Sized>(
+        &'a self,
+        _: &F,
+        ingress: u32,
+        _: &'a mut Places,
+    ) -> Result<(&'a Packet, u32), Verdict> {
+        let read = frame_read(self.context.cast(), ingress);
+        let (kind, value) = ((read >> 32) as u32, read as u32);
+        if kind == READ {
+            // SAFETY: as in `hold_ends`; it was written just now.
+            return Ok((unsafe { &(*self.scratch).packet }, value));
+        }
+        let action = if kind == READ_DROP {
+            Action::Drop
+        } else {
+            Action::Pass
+        };
+        let reason = Reason::of_number(value).unwrap_or(Reason::Inconsistent);
+        Err(Verdict { action, reason })
+    }
+
+    #[inline(always)]
+    fn find(&self, key: &FlowKey, now: u32) -> Option<Found> {
+        let mut found = NOT_FOUND;
+        (flow_find(key, &raw mut found, now) != 0).then_some(found)
+    }
+
+    #[inline(always)]
+    fn is_taken(&self, key: &FlowKey, now: u32) -> bool {
+        flow_is_taken(key, now) != 0
+    }
+
+    #[inline(always)]
+    fn record(&self, key: &FlowKey, new: &New, now: u32) -> Option<u32> {
+        flow_record(key, new, now).checked_sub(1)
+    }
+
+    #[inline(always)]
+    fn least(&self, service: &Service) -> Option<u32> {
+        schedule_least(service).checked_sub(1)
+    }
+
+    #[inline(always)]
+    fn open(
+        &self,
+        packet: &Packet,
+        service: &Service,
+        key: &FlowKey,
+        new: &mut New,
+        now: u32,
+    ) -> Opened {
+        match fullnat_open(packet, service, key, new, now) {
+            0 => Opened::Done,
+            1 => Opened::Exhausted,
+            _ => Opened::Full,
+        }
+    }
+
     #[inline(always)]
     fn interface(&self, ifindex: u32) -> Option<&Interface> {
         INTERFACES
@@ -81,15 +309,34 @@ impl Lookups for KernelMaps {
     }
 
     #[inline(always)]
-    fn service(&self, key: &Endpoint) -> Option<&Service> {
-        // SAFETY: entries are replaced whole; one removed meanwhile stays readable until the
-        // program ends (the kernel's RCU).
-        unsafe { SERVICES.get(key) }
+    fn vip(&self, at: u32) -> Option<&AddressEntry> {
+        VIPS.get(at)
+    }
+
+    #[inline(always)]
+    fn vip_prefix(&self, address: &Addr) -> Option<&PrefixEntry> {
+        VIP_PREFIXES.get(&Key::new(u128::BITS, *address))
+    }
+
+    #[inline(always)]
+    fn nat_source(&self, at: u32) -> Option<&AddressEntry> {
+        NAT_SOURCES.get(at)
+    }
+
+    #[inline(always)]
+    fn segment(&self, at: u32) -> Option<&Segment> {
+        SEGMENTS.get(at)
+    }
+
+    #[inline(always)]
+    fn service(&self, at: u32) -> Option<&Service> {
+        SERVICES.get(at)
     }
 
     #[inline(always)]
     fn slot(&self, at: u32) -> Option<Slot> {
-        RING_SLOTS.get(at).copied()
+        let line = RING_SLOTS.get(at / SLOTS_PER_LINE)?;
+        Some(line[(at % SLOTS_PER_LINE) as usize])
     }
 
     #[inline(always)]
@@ -103,47 +350,40 @@ impl Lookups for KernelMaps {
     }
 
     #[inline(always)]
-    fn nat_reply(&self, from: &Endpoint) -> Option<&NatReply> {
-        // SAFETY: as in `service`.
-        unsafe { NAT_REPLIES.get(from) }
+    fn nat_reply(&self, real: u32) -> Option<&NatReply> {
+        NAT_REPLIES.get(real)
     }
 
     #[inline(always)]
-    fn flow(&self, key: &FlowKey, now: u32, timeout: u32) -> Option<u16> {
-        let flow = FLOWS.get_ptr_mut(key)?;
-        // SAFETY: the entry stays readable until the program ends; `seen` is one aligned word, so
-        // two CPUs that write it at once leave one of two right values.
-        unsafe {
-            if (*flow).is_expired(now, timeout) {
-                return None;
-            }
-            if (*flow).seen != now {
-                (*flow).seen = now;
-            }
-            Some((*flow).member)
-        }
+    fn pool(&self, at: u32) -> Option<&PoolEntry> {
+        POOL.get(at)
     }
 
     #[inline(always)]
-    fn record(&self, key: &FlowKey, flow: &Flow) {
-        // An LRU map makes room by itself; should it fail, the flow is decided again.
-        let _: Result<(), _> = FLOWS.insert(key, flow, 0);
+    fn quic_server(&self, key: &QuicKey) -> Option<u32> {
+        // SAFETY: one aligned word, replaced whole.
+        unsafe { QUIC_SERVERS.get(key) }.copied()
     }
 
     #[inline(always)]
-    fn route(&self, ingress: u32, packet: &Packet) -> Route {
+    fn turn(&self, service: u32) -> Option<&AtomicU64> {
+        TURNS.get(service)
+    }
+
+    #[inline(always)]
+    fn route(&self, journey: &Journey) -> Route {
         // SAFETY: all zero is a value of this plain struct.
         let mut query: FibLookup = unsafe { core::mem::zeroed() };
-        query.l4_protocol = packet.protocol;
-        query.ifindex = ingress;
-        if packet.is_v6 {
-            query.family = AF_INET6;
-            query.__bindgen_anon_3.ipv6_src = packet.source.words().map(Be32::bits);
-            query.__bindgen_anon_4.ipv6_dst = packet.destination.words().map(Be32::bits);
-        } else {
+        query.l4_protocol = journey.protocol;
+        query.ifindex = journey.ingress;
+        if journey.destination.is_v4() {
             query.family = AF_INET;
-            query.__bindgen_anon_3.ipv4_src = packet.source.v4_word().bits();
-            query.__bindgen_anon_4.ipv4_dst = packet.destination.v4_word().bits();
+            query.__bindgen_anon_3.ipv4_src = journey.source.v4_word().bits();
+            query.__bindgen_anon_4.ipv4_dst = journey.destination.v4_word().bits();
+        } else {
+            query.family = AF_INET6;
+            query.__bindgen_anon_3.ipv6_src = journey.source.words().map(Be32::bits);
+            query.__bindgen_anon_4.ipv6_dst = journey.destination.words().map(Be32::bits);
         }
         // SAFETY: `query` has the size that is passed; the context is the program's own.
         let answer = unsafe {
@@ -172,7 +412,7 @@ impl Lookups for KernelMaps {
     }
 
     #[inline(always)]
-    fn count(&self, service: u32, real: u32, bytes: u32, new: bool) {
+    fn count(&self, service: u32, real: u32, bytes: u32, opens: bool, ends: bool) {
         for counters in [
             traffic(&SERVICE_TRAFFIC, service),
             traffic(&REAL_TRAFFIC, real),
@@ -180,7 +420,8 @@ impl Lookups for KernelMaps {
             if let Some(counters) = counters {
                 counters.packets += 1;
                 counters.bytes += u64::from(bytes);
-                counters.connections += u64::from(new);
+                counters.connections += u64::from(opens);
+                counters.ended += u64::from(ends);
             }
         }
     }
@@ -199,6 +440,36 @@ impl Lookups for KernelMaps {
     }
 }
 
+const NOT_FOUND: Found = Found {
+    at: 0,
+    way: Way(0),
+    flow: NO_FLOW,
+};
+
+const NO_FLOW: Flow = Flow {
+    service: 0,
+    real: 0,
+    peer: 0,
+    pool: 0,
+    port: Be16::new(0),
+    vip_port: Be16::new(0),
+    _pad: [0; 3],
+};
+
+/// Writes a value, and has it read again from there.
+///
+/// # Safety
+/// `to` is good to write to, and nobody else's, for `'a`.
+#[inline(always)]
+unsafe fn held<'a, T>(to: *mut T, value: T) -> &'a mut T {
+    // SAFETY: the caller's promise.
+    unsafe { to.write(value) };
+    // SAFETY: no instruction at all; the compiler must take it that memory was written.
+    unsafe { core::arch::asm!("", options(nostack, preserves_flags)) };
+    // SAFETY: the caller's promise.
+    unsafe { &mut *to }
+}
+
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
@@ -209,5 +480,6 @@ fn next_hop(query: &FibLookup) -> NextHop {
         ifindex: query.ifindex,
         destination: Mac(query.dmac),
         source: Mac(query.smac),
+        vlan: 0,
     }
 }

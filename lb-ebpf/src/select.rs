@@ -1,11 +1,11 @@
-//! Which real server: from a flow to a slot of the ring, and from the slot to a member.
+//! From a flow to a slot of the ring, and from the slot to a real server.
 //!
-//! Not here: how rings are filled (lb-user's `tables`), and look-ups of real servers.
+//! Not here: what memory says of a flow ([`crate::track`]), and how rings are filled (lb-user's
+//! `tables`).
 
-use crate::abi::{Addr, Be16, Flow, FlowKey, REAL_DRAINING, REAL_UP, Service, Slot};
+use crate::abi::{Addr, Be16, Be32, HASH_CLIENT, REAL_DRAINING, REAL_UP, Real, Service, Slot};
+use crate::lookups::Lookups;
 use crate::parse::Packet;
-use crate::steer::Lookups;
-use crate::wire::tcp::Tcp;
 
 /// Hash of a flow as the client sees it. Two directors must agree on it, and so must two versions:
 /// it is part of the ABI.
@@ -43,77 +43,73 @@ pub const fn hash_of(packet: &Packet) -> u32 {
     )
 }
 
-/// The member that `packet` of `service` goes to; [`Slot::NOBODY`] where there is none.
-///
-/// The common case reads one slot. Only in an unsettled slot is per-flow memory touched:
-/// SYNs go to the current owner; for others the flow's entry decides, else the settled owner while
-/// it is up (and, for UDP, not draining), else the current one. What was decided there is recorded.
+/// The first `bits` of an address, of 128; an IPv4 address has 96 before its own.
 #[inline(always)]
-pub fn member<L: Lookups>(packet: &Packet, service: &Service, lookups: &L, now: u32) -> u16 {
-    let hash = hash_of(packet);
-    let Some(slot) = lookups.slot(service.ring + slot_of(hash, service.ring_len)) else {
-        return Slot::NOBODY;
-    };
-    if !slot.is_unsettled() {
-        return slot.current();
-    }
-    let key = FlowKey {
-        client: packet.source,
-        service: service.id,
-        port: packet.source_port,
-        _pad: 0,
-    };
-    unsettled(packet, service, slot, &key, lookups, now)
+pub const fn masked(address: &Addr, bits: u8) -> Addr {
+    let [a, b, c, d] = address.words();
+    Addr::from_words([
+        masked_word(*a, bits, 0),
+        masked_word(*b, bits, 32),
+        masked_word(*c, bits, 64),
+        masked_word(*d, bits, 96),
+    ])
 }
 
-/// The member of a flow in an unsettled slot.
 #[inline(always)]
-fn unsettled<L: Lookups>(
-    packet: &Packet,
-    service: &Service,
-    slot: Slot,
-    key: &FlowKey,
-    lookups: &L,
-    now: u32,
-) -> u16 {
-    let mut member = slot.current();
-    if !packet.is_syn() {
-        if let Some(recorded) = lookups.flow(key, now, service.timeout) {
-            if standing(service, recorded, lookups) & REAL_UP != 0 {
-                return recorded;
-            }
-        }
-        let settled = standing(service, slot.settled_owner(), lookups);
-        // A datagram may be a flow's first: a real server that drains would never be done.
-        let keeps = packet.protocol == Tcp::PROTOCOL || settled & REAL_DRAINING == 0;
-        if settled & REAL_UP != 0 && keeps {
-            member = slot.settled_owner();
-        }
-    }
-    if member != Slot::NOBODY {
-        lookups.record(
-            key,
-            &Flow {
-                seen: now,
-                member,
-                _pad: 0,
-            },
-        );
-    }
-    member
+const fn masked_word(word: Be32, bits: u8, before: u8) -> Be32 {
+    let kept = bits.saturating_sub(before);
+    let mask = if kept >= 32 {
+        u32::MAX
+    } else {
+        !(u32::MAX >> kept)
+    };
+    Be32::new(word.get() & mask)
 }
 
-/// The flags of a member's real server; none where there is no such real server any more.
+/// Hash of a client, or of a network of them, where that is all that decides.
 #[inline(always)]
-fn standing<L: Lookups>(service: &Service, member: u16, lookups: &L) -> u16 {
+pub const fn client_hash(client: &Addr, bits: u8) -> u32 {
+    flow_hash(&masked(client, bits), Be16::new(0), Be16::new(0), 0)
+}
+
+/// What decides for a packet of this service: the hash of its flow or of its client.
+#[inline(always)]
+pub const fn service_hash(packet: &Packet, service: &Service) -> u32 {
+    if service.flags & HASH_CLIENT != 0 {
+        client_hash(&packet.source, service.client_bits)
+    } else {
+        hash_of(packet)
+    }
+}
+
+/// The slot of the service's ring that a packet belongs to.
+#[inline(always)]
+pub fn slot<L: Lookups + ?Sized>(packet: &Packet, service: &Service, lookups: &L) -> Option<Slot> {
+    if service.ring_len == 0 {
+        return None;
+    }
+    lookups.slot(service.ring + slot_of(service_hash(packet, service), service.ring_len))
+}
+
+/// A member of a service: its real server's id.
+#[inline(always)]
+pub fn member<L: Lookups + ?Sized>(lookups: &L, service: &Service, member: u16) -> Option<u32> {
     if member >= service.members_len {
-        return 0;
+        return None;
     }
-    lookups
-        .member(service.members + u32::from(member))
-        .and_then(|id| lookups.real(id))
-        .filter(|real| real.service == service.id)
-        .map_or(0, |real| real.flags)
+    lookups.member(service.members + u32::from(member))
+}
+
+/// Whether a real server of this service is up.
+#[inline(always)]
+pub const fn is_up(real: &Real, service: &Service) -> bool {
+    real.service == service.id && real.flags & REAL_UP != 0
+}
+
+/// Whether a real server of this service is up and takes new flows.
+#[inline(always)]
+pub const fn is_willing(real: &Real, service: &Service) -> bool {
+    is_up(real, service) && real.flags & REAL_DRAINING == 0
 }
 
 #[cfg(test)]

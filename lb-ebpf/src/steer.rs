@@ -1,18 +1,26 @@
 //! The whole decision about a frame: `steer(frame, lookups, ingress, now) -> Verdict`.
 //!
-//! What is not for a virtual service passes untouched, whatever it is. Not here: the maps behind
-//! [`Lookups`] (the kernel's are in the bin, the host's in lb-user's `tables`).
+//! The common path ([`common`]) is a program of its own and touches no per-flow memory: addresses,
+//! service, one slot of the ring, one real server. What it can't decide so it hands to a [`Stage`],
+//! which in the kernel is another program that is called. A stage reads the frame anew: it has only
+//! that.
+//!
+//! What is not for a virtual service passes untouched, whatever it is. Not here: the stages
+//! ([`crate::stage`]), the maps behind [`Lookups`].
 
 use crate::abi::{
-    Addr, Endpoint, Flow, FlowKey, Interface, Mac, NAT_REPLIES, NatReply, REAL_LOCAL, Real, Reason,
-    Service, Slot, method,
+    Addr, FRAGMENTS, Flow, Interface, NAT_REPLIES, Ports, Reason, SERVED, Segment, Service,
+    TRACKED, VIP_PREFIXES, method,
 };
-use crate::forward::{dr, nat, tunnel};
+use crate::deliver::deliver;
+use crate::forward::nat::End;
 use crate::frame::Frame;
-use crate::icmp;
-use crate::parse::Packet;
-use crate::select;
+use crate::lookups::{Found, Lookups, find_address, find_port};
+use crate::parse::{Ends, Packet};
+use crate::replies::{reply, replying};
 use crate::wire::eth::Eth;
+use crate::wire::icmp::Icmp;
+use crate::{select, stage};
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,71 +45,60 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    const fn pass(reason: Reason) -> Self {
+    pub(crate) const fn pass(reason: Reason) -> Self {
         Self {
             action: Action::Pass,
             reason,
         }
     }
 
-    const fn drop(reason: Reason) -> Self {
+    pub(crate) const fn drop(reason: Reason) -> Self {
         Self {
             action: Action::Drop,
             reason,
         }
     }
+
+    /// A rewritten frame goes on its way.
+    #[inline(always)]
+    pub(crate) const fn out(egress: u32, ingress: u32, reason: Reason) -> Self {
+        let action = if egress == ingress {
+            Action::Transmit
+        } else {
+            Action::Redirect(egress)
+        };
+        Self { action, reason }
+    }
 }
 
-/// The next Ethernet hop on a packet's way.
+/// What decides further about a frame that the common path does not decide: the programs of
+/// [`crate::abi::name::STAGE_PROGRAMS`], by their numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NextHop {
-    /// Interface the packet leaves by.
-    pub ifindex: u32,
-    /// Ethernet address of the next hop.
-    pub destination: Mac,
-    /// Ethernet address of the interface.
-    pub source: Mac,
+#[repr(u32)]
+pub enum Stage {
+    /// A packet whose flow may have an entry.
+    Tracked = 0,
+    /// A packet to a port of fullnat.
+    Return = 1,
+    /// An ICMP message.
+    Icmp = 2,
+    /// A later fragment to a VIP.
+    Fragment = 3,
+    /// A fragment from a nat real server.
+    NatFragment = 4,
+    /// A fragment to an address of fullnat.
+    ReturnFragment = 5,
+    /// A packet to a service of method fullnat.
+    Fullnat = 6,
 }
 
-/// What the kernel's routing table says of a destination.
+/// What the common path came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Route {
-    /// It is reached by this hop.
-    Via(NextHop),
-    /// There is a route, but its next hop has no Ethernet address yet.
-    Unresolved,
-    /// It is this host itself, or there is no route.
-    NotRouted,
-}
-
-/// Everything a decision may ask. Two implementations: the kernel's maps, and the daemon's
-/// `Tables` on the host.
-pub trait Lookups {
-    /// The interface a frame came in by.
-    fn interface(&self, ifindex: u32) -> Option<&Interface>;
-    /// The virtual service at an endpoint.
-    fn service(&self, key: &Endpoint) -> Option<&Service>;
-    /// A slot, by its place among all slots.
-    fn slot(&self, at: u32) -> Option<Slot>;
-    /// A real server's id, by its place among all members.
-    fn member(&self, at: u32) -> Option<u32>;
-    /// A real server.
-    fn real(&self, id: u32) -> Option<&Real>;
-    /// How replies of a nat real server are rewritten.
-    fn nat_reply(&self, from: &Endpoint) -> Option<&NatReply>;
-    /// The member of a recorded flow, which is marked as seen at `now`; `None` where it was silent
-    /// for longer than `timeout` ticks.
-    fn flow(&self, key: &FlowKey, now: u32, timeout: u32) -> Option<u16>;
-    /// Records a flow.
-    fn record(&self, key: &FlowKey, flow: &Flow);
-    /// The route to the destination for a packet that came in by `ingress`.
-    fn route(&self, ingress: u32, packet: &Packet) -> Route;
-    /// Tells the daemon that a next hop has no Ethernet address.
-    fn unresolved(&self, ingress: u32, destination: Addr);
-    /// Counts a packet of `bytes` bytes towards a real server; `new` where it opens a connection.
-    fn count(&self, service: u32, real: u32, bytes: u32, new: bool);
-    /// Counts a packet of `bytes` bytes back from a real server.
-    fn count_reply(&self, service: u32, real: u32, bytes: u32);
+pub enum Outcome {
+    /// A decision.
+    Done(Verdict),
+    /// Another decides; the frame is untouched.
+    Call(Stage),
 }
 
 /// Decides about a frame that came in by interface `ingress` at kernel tick `now` (the low half of
@@ -110,30 +107,272 @@ pub trait Lookups {
 pub fn steer<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u32) -> Verdict
 where
     F: Frame + ?Sized,
-    L: Lookups,
+    L: Lookups + ?Sized,
 {
-    let Some(interface) = lookups.interface(ingress) else {
-        return Verdict::pass(Reason::UnknownInterface);
-    };
-    let Some(eth) = frame.read::<Eth>(0) else {
-        return Verdict::pass(Reason::Truncated);
-    };
-    if eth.destination != interface.mac {
-        return Verdict::pass(Reason::NotOurMac);
-    }
-    let packet = match Packet::parse(frame, &eth) {
-        Ok(packet) => packet,
-        Err(reason) => return Verdict::pass(reason),
-    };
-    if let Some(service) = lookups.service(&packet.to()) {
-        return request(frame, &packet, service, lookups, ingress, now);
-    }
-    if interface.flags & NAT_REPLIES != 0 {
-        if let Some(source) = lookups.nat_reply(&packet.from()) {
-            return reply(frame, &packet, source, lookups, ingress);
+    match common(frame, lookups, ingress) {
+        Outcome::Done(verdict) => verdict,
+        Outcome::Call(Stage::Tracked) => stage::tracked(frame, lookups, ingress, now),
+        Outcome::Call(Stage::Return) => stage::returning(frame, lookups, ingress, now),
+        Outcome::Call(Stage::Icmp) => stage::icmp(frame, lookups, ingress, now),
+        Outcome::Call(Stage::Fragment) => stage::fragment(frame, lookups, ingress, now),
+        Outcome::Call(Stage::NatFragment) => stage::nat_fragment(frame, lookups, ingress, now),
+        Outcome::Call(Stage::Fullnat) => stage::fullnat(frame, lookups, ingress, now),
+        Outcome::Call(Stage::ReturnFragment) => {
+            stage::return_fragment(frame, lookups, ingress, now)
         }
     }
-    Verdict::pass(Reason::NoService)
+}
+
+/// A frame that is for this host: whose addresses are known.
+pub(crate) struct Arrival<'a> {
+    pub(crate) interface: &'a Interface,
+    pub(crate) ends: &'a Ends,
+}
+
+impl<'a> Arrival<'a> {
+    /// Reads a frame, as far as its addresses.
+    #[inline(always)]
+    pub(crate) fn of<F, L>(
+        frame: &F,
+        lookups: &'a L,
+        ingress: u32,
+        place: &'a mut Option<Ends>,
+    ) -> Result<Self, Verdict>
+    where
+        F: Frame + ?Sized,
+        L: Lookups + ?Sized,
+    {
+        let (interface, eth) = addressed(frame, lookups, ingress)?;
+        let ends = Ends::read(frame, &eth).map_err(Verdict::pass)?;
+        Ok(Self {
+            interface,
+            ends: lookups.hold_ends(place, ends),
+        })
+    }
+
+    /// What is at the destination: a VIP, or an address of fullnat.
+    #[inline(always)]
+    pub(crate) fn vip<L: Lookups + ?Sized>(&self, lookups: &L) -> Option<Found> {
+        if !self.ends.has_plain_destination() {
+            return None;
+        }
+        vip_at(&self.ends.destination, self.interface, lookups)
+    }
+
+    /// What is known of the source as a nat real server.
+    #[inline(always)]
+    pub(crate) fn nat_source<L: Lookups + ?Sized>(&self, lookups: &L) -> Option<Found> {
+        find_address(&self.ends.source, |at| lookups.nat_source(at))
+    }
+
+    /// Whether nat is used at all, so that replies have to be looked for.
+    #[inline(always)]
+    pub(crate) const fn has_nat(&self) -> bool {
+        self.interface.flags & NAT_REPLIES != 0
+    }
+}
+
+/// The interface that a frame came in by, and its link header: one that is addressed to us.
+#[inline(always)]
+fn addressed<'a, F, L>(
+    frame: &F,
+    lookups: &'a L,
+    ingress: u32,
+) -> Result<(&'a Interface, Eth), Verdict>
+where
+    F: Frame + ?Sized,
+    L: Lookups + ?Sized,
+{
+    let interface = lookups
+        .interface(ingress)
+        .filter(|interface| interface.flags & SERVED != 0)
+        .ok_or(Verdict::pass(Reason::UnknownInterface))?;
+    let eth: Eth = frame.read(0).ok_or(Verdict::pass(Reason::Truncated))?;
+    if eth.destination.bits() != interface.mac_bits() {
+        return Err(Verdict::pass(Reason::NotOurMac));
+    }
+    Ok((interface, eth))
+}
+
+/// What is at an address: a VIP, or an address of fullnat.
+#[inline(always)]
+pub fn vip_at<L: Lookups + ?Sized>(
+    address: &Addr,
+    interface: &Interface,
+    lookups: &L,
+) -> Option<Found> {
+    if let Some(found) = find_address(address, |at| lookups.vip(at)) {
+        return Some(found);
+    }
+    if interface.flags & VIP_PREFIXES == 0 {
+        return None;
+    }
+    lookups.vip_prefix(address).map(|entry| Found {
+        tcp: entry.tcp,
+        udp: entry.udp,
+    })
+}
+
+/// The service at a flow's VIP and port.
+#[inline(always)]
+pub(crate) fn service_of<'a, L: Lookups + ?Sized>(
+    vip: &End,
+    protocol: u8,
+    interface: &Interface,
+    lookups: &'a L,
+) -> Option<&'a Service> {
+    let found = vip_at(&vip.address, interface, lookups)?;
+    lookups.service(find_port(lookups, found.of(protocol), vip.port.get()))
+}
+
+/// The common path.
+#[inline(always)]
+pub fn common<F, L>(frame: &mut F, lookups: &L, ingress: u32) -> Outcome
+where
+    F: Frame + ?Sized,
+    L: Lookups + ?Sized,
+{
+    let (interface, eth) = match addressed(frame, lookups, ingress) {
+        Ok(addressed) => addressed,
+        Err(verdict) => return Outcome::Done(verdict),
+    };
+    // Most frames are plain IPv4: those have a copy of what follows that knows where the headers are.
+    // A copy for IPv6 too would be more than the kernel's verifier has patience for.
+    if let Some(ends) = Ends::plain_v4(frame, &eth) {
+        let arrival = Arrival {
+            interface,
+            ends: &ends,
+        };
+        return arrived::<F, L, false>(frame, &arrival, lookups, ingress);
+    }
+    let mut place = None;
+    let ends = match Ends::read(frame, &eth) {
+        Ok(ends) => lookups.hold_ends(&mut place, ends),
+        Err(reason) => return Outcome::Done(Verdict::pass(reason)),
+    };
+    arrived::<F, L, true>(frame, &Arrival { interface, ends }, lookups, ingress)
+}
+
+/// The common path of a frame that is for this host; `HELD` as of [`Lookups::hold_ends`], where what
+/// differs from path to path is worth it.
+#[inline(always)]
+fn arrived<F, L, const HELD: bool>(
+    frame: &mut F,
+    arrival: &Arrival<'_>,
+    lookups: &L,
+    ingress: u32,
+) -> Outcome
+where
+    F: Frame + ?Sized,
+    L: Lookups + ?Sized,
+{
+    let Some(vip) = arrival.vip(lookups) else {
+        // Plain frames have plain addresses.
+        if arrival.has_nat() && (!HELD || arrival.ends.are_plain()) {
+            return beside::<F, L, HELD>(frame, arrival, lookups, ingress);
+        }
+        return Outcome::Done(Verdict::pass(Reason::NotVip));
+    };
+    if vip.is_vip() {
+        if arrival.ends.source == arrival.ends.destination {
+            return Outcome::Done(Verdict::drop(Reason::Land));
+        }
+        if arrival.ends.is_martian() {
+            return Outcome::Done(Verdict::drop(Reason::MartianSource));
+        }
+    }
+    match Packet::headers(frame, arrival.ends) {
+        Ok(packet) => to_vip::<F, L, HELD>(frame, packet, vip, arrival.interface, lookups, ingress),
+        Err(reason) => Outcome::Done(refused(vip, reason)),
+    }
+}
+
+/// A malformed packet: one to a VIP is dropped, one to an address of the director's own is the
+/// stack's.
+#[inline(always)]
+pub(crate) const fn refused(vip: Found, reason: Reason) -> Verdict {
+    if vip.is_vip() {
+        Verdict::drop(reason)
+    } else {
+        Verdict::pass(Reason::NotVip)
+    }
+}
+
+/// A packet to a VIP, or to an address of fullnat.
+#[inline(always)]
+fn to_vip<F, L, const HELD: bool>(
+    frame: &mut F,
+    packet: Packet,
+    vip: Found,
+    interface: &Interface,
+    lookups: &L,
+    ingress: u32,
+) -> Outcome
+where
+    F: Frame + ?Sized,
+    L: Lookups + ?Sized,
+{
+    if packet.is_fragment() {
+        if interface.flags & FRAGMENTS == 0 {
+            return Outcome::Done(Verdict::pass(Reason::Fragment));
+        }
+        if !vip.is_vip() {
+            return Outcome::Call(Stage::ReturnFragment);
+        }
+        // Others follow their first one to the stack.
+        if packet.is_later_fragment() && packet.has_ports() {
+            return Outcome::Call(Stage::Fragment);
+        }
+    }
+    if !packet.has_ports() {
+        return without_ports(&packet);
+    }
+    let mut place = None;
+    let packet = match packet.with_ports(frame) {
+        Ok(packet) if HELD => lookups.hold(&mut place, packet),
+        Ok(packet) => place.insert(packet),
+        Err(reason) => return Outcome::Done(refused(vip, reason)),
+    };
+    match service_at(packet, vip.of(packet.protocol), lookups) {
+        At::Service(service) => request(frame, packet, service, lookups, ingress),
+        At::Pool => Outcome::Call(Stage::Return),
+        At::Nothing if vip.is_vip() => Outcome::Done(Verdict::pass(Reason::NoService)),
+        At::Nothing => Outcome::Done(Verdict::pass(Reason::NotVip)),
+    }
+}
+
+/// A packet that is neither TCP nor UDP.
+#[inline(always)]
+const fn without_ports(packet: &Packet) -> Outcome {
+    match packet.protocol {
+        _ if packet.is_fragment() => Outcome::Done(Verdict::pass(Reason::NotTcpOrUdp)),
+        Icmp::PROTOCOL_V4 | Icmp::PROTOCOL_V6 => Outcome::Call(Stage::Icmp),
+        _ => Outcome::Done(Verdict::pass(Reason::NotTcpOrUdp)),
+    }
+}
+
+/// What is at a port.
+pub(crate) enum At<'a> {
+    Service(&'a Service),
+    Pool,
+    Nothing,
+}
+
+/// What is at the port that a packet goes to.
+#[inline(always)]
+pub(crate) fn service_at<'a, L: Lookups + ?Sized>(
+    packet: &Packet,
+    ports: Ports,
+    lookups: &'a L,
+) -> At<'a> {
+    match find_port(lookups, ports, packet.destination_port.get()) {
+        Segment::NOTHING => At::Nothing,
+        Segment::POOL => At::Pool,
+        index => match lookups.service(index) {
+            Some(service) => At::Service(service),
+            None => At::Nothing,
+        },
+    }
 }
 
 /// A packet from a client to a virtual service.
@@ -144,119 +383,82 @@ fn request<F, L>(
     service: &Service,
     lookups: &L,
     ingress: u32,
-    now: u32,
-) -> Verdict
+) -> Outcome
 where
     F: Frame + ?Sized,
-    L: Lookups,
+    L: Lookups + ?Sized,
 {
-    if service.ring_len == 0 {
-        return Verdict::drop(Reason::NoRealServer);
-    }
-    let member = select::member(packet, service, lookups, now);
-    if member == Slot::NOBODY {
-        return Verdict::drop(Reason::NoRealServer);
-    }
-    let Some(id) = lookups.member(service.members + u32::from(member)) else {
-        return Verdict::drop(Reason::Inconsistent);
-    };
-    let Some(real) = lookups.real(id) else {
-        return Verdict::drop(Reason::Inconsistent);
-    };
-    if real.flags & REAL_LOCAL != 0 {
-        lookups.count(service.id, id, packet.len, packet.is_syn());
-        return Verdict::pass(Reason::ForwardedLocal);
-    }
-    if packet.ttl <= 1 {
-        return Verdict::drop(Reason::TtlExpired);
-    }
-    if service.method == method::TUNNEL {
-        let added = tunnel::overhead(real);
-        if packet.len + u32::from(added) > u32::from(real.mtu) {
-            return too_big(frame, packet, real.mtu.saturating_sub(added));
-        }
-    }
-    let to = NextHop {
-        ifindex: real.ifindex,
-        destination: real.next_hop,
-        source: real.source,
-    };
-    let (rewritten, reason) = match service.method {
-        method::DR => (dr::forward(frame, packet, &to), Reason::ForwardedDr),
-        method::NAT => (
-            nat::forward(frame, packet, &real.address, real.port, &to),
-            Reason::ForwardedNat,
-        ),
-        method::TUNNEL => {
-            let spread = select::hash_of(packet);
-            (
-                tunnel::forward(frame, packet, real, spread, &to),
-                Reason::ForwardedTunnel,
-            )
-        }
-        _ => (None, Reason::Inconsistent),
-    };
-    if rewritten.is_none() {
-        return Verdict::drop(match service.method {
-            method::TUNNEL => Reason::NoHeadroom,
-            _ => Reason::Inconsistent,
+    if service.flags & TRACKED != 0 || packet.is_fragment() {
+        return Outcome::Call(if service.method == method::FULLNAT {
+            Stage::Fullnat
+        } else {
+            Stage::Tracked
         });
     }
-    lookups.count(service.id, id, packet.len, packet.is_syn());
-    out(to.ifindex, ingress, reason)
+    let Some(slot) = select::slot(packet, service, lookups) else {
+        return Outcome::Done(Verdict::drop(Reason::NoRealServer));
+    };
+    if slot.is_unsettled() {
+        return Outcome::Call(Stage::Tracked);
+    }
+    let Some(id) = select::member(lookups, service, slot.current()) else {
+        return Outcome::Done(Verdict::drop(Reason::NoRealServer));
+    };
+    Outcome::Done(deliver::<F, L, false>(
+        frame,
+        packet,
+        service,
+        id,
+        &Flow::default(),
+        lookups,
+        ingress,
+    ))
 }
 
-/// A packet that is too long for the way to its real server: its sender is told what fits, unless
-/// it leaves it to routers to fragment, which an XDP program can't.
+/// A packet to no VIP, where nat is used: a reply of a real server, or an ICMP error on its way
+/// from there to a client.
 #[inline(always)]
-fn too_big<F: Frame + ?Sized>(frame: &mut F, packet: &Packet, mtu: u16) -> Verdict {
-    if !packet.dont_fragment || icmp::too_big(frame, packet, mtu).is_none() {
-        return Verdict::drop(Reason::TooBig);
-    }
-    Verdict {
-        action: Action::Transmit,
-        reason: Reason::TooBigTold,
-    }
-}
-
-/// A packet from a nat real server to a client.
-#[inline(always)]
-fn reply<F, L>(
+fn beside<F, L, const HELD: bool>(
     frame: &mut F,
-    packet: &Packet,
-    source: &NatReply,
+    arrival: &Arrival<'_>,
     lookups: &L,
     ingress: u32,
-) -> Verdict
+) -> Outcome
 where
     F: Frame + ?Sized,
-    L: Lookups,
+    L: Lookups + ?Sized,
 {
-    let to = match lookups.route(ingress, packet) {
-        Route::Via(to) => to,
-        Route::NotRouted => return Verdict::pass(Reason::ReplyNotRouted),
-        Route::Unresolved => {
-            lookups.unresolved(ingress, packet.destination);
-            return Verdict::drop(Reason::NextHopUnresolved);
+    let source = arrival.nat_source(lookups);
+    let Ok(packet) = Packet::headers(frame, arrival.ends) else {
+        let reason = match source {
+            Some(_) => Reason::ReplyMalformed,
+            None => Reason::NotVip,
+        };
+        return Outcome::Done(Verdict::pass(reason));
+    };
+    if matches!(packet.protocol, Icmp::PROTOCOL_V4 | Icmp::PROTOCOL_V6) && !packet.is_fragment() {
+        return Outcome::Call(Stage::Icmp);
+    }
+    let Some(source) = source else {
+        return Outcome::Done(Verdict::pass(Reason::NotVip));
+    };
+    if !packet.has_ports() {
+        return Outcome::Done(Verdict::pass(Reason::NotVip));
+    }
+    if packet.is_fragment() {
+        if arrival.interface.flags & FRAGMENTS == 0 {
+            return Outcome::Done(Verdict::pass(Reason::Fragment));
         }
-    };
-    if packet.ttl <= 1 {
-        return Verdict::drop(Reason::TtlExpired);
+        return Outcome::Call(Stage::NatFragment);
     }
-    if nat::reply(frame, packet, &source.vip, source.port, &to).is_none() {
-        return Verdict::drop(Reason::Inconsistent);
-    }
-    lookups.count_reply(source.service, source.real, packet.len);
-    out(to.ifindex, ingress, Reason::RepliedNat)
-}
-
-/// Sends a rewritten frame on its way.
-#[inline(always)]
-const fn out(egress: u32, ingress: u32, reason: Reason) -> Verdict {
-    let action = if egress == ingress {
-        Action::Transmit
-    } else {
-        Action::Redirect(egress)
+    let mut place = None;
+    let packet = match packet.with_ports(frame) {
+        Ok(packet) if HELD => lookups.hold(&mut place, packet),
+        Ok(packet) => place.insert(packet),
+        Err(_) => return Outcome::Done(Verdict::pass(Reason::ReplyMalformed)),
     };
-    Verdict { action, reason }
+    let Some(real) = replying(packet, source, lookups) else {
+        return Outcome::Done(Verdict::pass(Reason::NotVip));
+    };
+    Outcome::Done(reply(frame, packet, real, lookups, ingress))
 }

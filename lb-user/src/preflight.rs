@@ -7,7 +7,11 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::config::{Method, Site};
+use crate::config::{Ports, Site};
+
+mod pool;
+
+pub use pool::Doubt;
 
 /// What was found out about the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub struct Facts {
     pub forwards_v6: bool,
     /// Addresses of the host's interfaces.
     pub addresses: Vec<IpAddr>,
+    /// Ports that the kernel gives to nobody by itself, in order.
+    pub reserved: Vec<Ports>,
 }
 
 /// A want that keeps Viaduct from working, and what to do about it.
@@ -44,9 +50,9 @@ pub enum Want {
          AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON"
     )]
     Capability(&'static str),
-    /// nat services, and no forwarding.
+    /// Services whose replies come back this way, and no forwarding.
     #[error(
-        "service {service} uses nat, and this host does not forward {}: \
+        "service {service} uses {method}, and this host does not forward {}: \
          turn it on with `sysctl -w {}=1` (and in /etc/sysctl.d)",
         if *.is_v6 { "IPv6" } else { "IPv4" },
         if *.is_v6 { "net.ipv6.conf.all.forwarding" } else { "net.ipv4.ip_forward" }
@@ -54,6 +60,8 @@ pub enum Want {
     Forwarding {
         /// The service.
         service: String,
+        /// Its method: nat or fullnat.
+        method: &'static str,
         /// Of which family it is.
         is_v6: bool,
     },
@@ -78,6 +86,7 @@ impl Facts {
             forwards_v4: is_on("/proc/sys/net/ipv4/ip_forward"),
             forwards_v6: is_on("/proc/sys/net/ipv6/conf/all/forwarding"),
             addresses: crate::identity::addresses(),
+            reserved: pool::ranges(&fs::read_to_string(pool::RESERVED).unwrap_or_default()),
         }
     }
 
@@ -85,13 +94,14 @@ impl Facts {
     pub fn wants(&self, site: &Site) -> Vec<Want> {
         let mut wants = self.host_wants();
         for (is_v6, forwards) in [(false, self.forwards_v4), (true, self.forwards_v6)] {
-            let mut nat = site
+            let mut replying = site
                 .services
                 .iter()
-                .filter(|service| service.method == Method::Nat && service.vip.is_ipv6() == is_v6);
-            if let (Some(service), false) = (nat.next(), forwards) {
+                .filter(|service| service.method.returns_here() && service.vip.is_ipv6() == is_v6);
+            if let (Some(service), false) = (replying.next(), forwards) {
                 wants.push(Want::Forwarding {
                     service: service.name.clone(),
+                    method: service.method.word(),
                     is_v6,
                 });
             }
@@ -166,7 +176,7 @@ fn effective(status: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn facts() -> Facts {
+    pub(super) fn facts() -> Facts {
         Facts {
             kernel: "6.1.0-28-amd64".to_owned(),
             btf: true,
@@ -174,6 +184,7 @@ mod tests {
             forwards_v4: false,
             forwards_v6: false,
             addresses: Vec::new(),
+            reserved: Vec::new(),
         }
     }
 
@@ -210,6 +221,24 @@ mod tests {
             ..facts()
         };
         assert_eq!(nobody.host_wants().len(), 3);
+    }
+
+    #[test]
+    fn methods_whose_replies_come_back_need_forwarding() {
+        let site = |method: &str| {
+            let text = format!(
+                "[hosts.a.director]\ninterfaces = [\"eth0\"]\npool = [\"10.0.0.2:20000-29999\"]\n\
+                 [[service]]\nname = \"web\"\nvip = \"10.0.0.100\"\nport = 80\n\
+                 protocol = \"tcp\"\nmethod = \"{method}\"\n\
+                 [[service.real]]\naddress = \"10.0.0.11\"\n"
+            );
+            let source = daemon::source::SourceFile::new("site.toml", text);
+            Site::parse(source).unwrap().site
+        };
+        for (method, wanted) in [("dr", 0), ("nat", 1), ("fullnat", 1)] {
+            let wants = facts().wants(&site(method));
+            assert_eq!(wants.len(), wanted, "{method}: {wants:?}");
+        }
     }
 
     #[test]

@@ -38,6 +38,22 @@ const NOT_RUN: &[(&str, &str)] = &[
     ),
     ("cargo xtask test", "it is what runs this test"),
     (
+        "cargo xtask fuzz",
+        "it prints a list, and needs the whole of cargo to",
+    ),
+    (
+        "cargo xtask fuzz steer --for 600",
+        "it takes ten minutes, and installs cargo-fuzz; the corpora are replayed by `tests::fuzz`",
+    ),
+    (
+        "cargo xtask fuzz steer --for 600 --keep",
+        "the same, and it writes into the tree",
+    ),
+    (
+        "cargo xtask fuzz steer --differential",
+        "datapath::fuzz plays random stories in every run",
+    ),
+    (
         "cargo xtask build --release",
         "a build within a build waits for itself",
     ),
@@ -54,6 +70,10 @@ const NOT_RUN: &[(&str, &str)] = &[
         "`topology::dual` does it for `ipv6`",
     ),
     ("sysctl -w net.ipv6.conf.all.forwarding=1", "the same"),
+    (
+        "ethtool -K eth0 rxvlan off",
+        "links of the lab have no such offload",
+    ),
 ];
 
 /// All documents.
@@ -261,7 +281,7 @@ fn limits_are_those_of_the_code() -> Result<()> {
         ("real servers, over all services", abi::REALS_MAX),
         ("`RING_SLOTS`", abi::RING_SLOTS_MAX),
         ("`MEMBERS`", abi::MEMBERS_MAX),
-        ("`FLOWS`", abi::FLOWS_MAX),
+        ("flow table", abi::FLOWS_MAX),
         ("interfaces", abi::INTERFACE_SLOTS),
         ("`UNRESOLVED`", abi::UNRESOLVED_BYTES),
     ]

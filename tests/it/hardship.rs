@@ -46,10 +46,7 @@ fn an_interface_with_a_dot_in_its_name_is_served_and_left() -> Result<()> {
         &lab.netns(LB1),
         &rename.map(|command| format!("link {command}")),
     )?;
-    let site = Site {
-        interfaces: vec!["eth0.5"],
-        services: vec![Service::web(Method::Dr, 2)],
-    };
+    let site = Site::new(vec![Service::web(Method::Dr, 2)]).on(&["eth0.5"]);
     let director = Director::start(&lab, LB1, site)?;
     director.wait_serving("web")?;
     let outcome = lab.requests(40)?;

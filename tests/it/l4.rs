@@ -166,10 +166,7 @@ fn a_hundred_megabytes_through_nat_between_two_interfaces_arrive_whole() -> Resu
     require!(root, tools, xdp, daemon);
     let lab = Lab::build(nat_between(1))?;
     lab.webs(Method::Nat, 1)?;
-    let site = Site {
-        interfaces: vec!["eth0", "eth1"],
-        services: vec![Service::web(Method::Nat, 1)],
-    };
+    let site = Site::new(vec![Service::web(Method::Nat, 1)]).on(&["eth0", "eth1"]);
     let director = Director::start(&lab, LB1, site)?;
     director.wait_serving("web")?;
     downloads(&lab)?;

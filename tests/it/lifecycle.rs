@@ -40,6 +40,15 @@ fn has_xdp(lab: &Lab) -> Result<bool> {
 
 /// Ends the daemon under load, then starts it again: no request may notice either.
 fn comes_and_goes(method: Method, end: impl Fn(&Director<'_>) -> Result<()>) -> Result<()> {
+    goes_and(method, end, |director| director.start_again())
+}
+
+/// The same, `back` being how it comes back.
+fn goes_and(
+    method: Method,
+    end: impl Fn(&Director<'_>) -> Result<()>,
+    back: impl Fn(&mut Director<'_>) -> Result<()>,
+) -> Result<()> {
     let lab = Lab::build(one_director(method, WEBS))?;
     lab.webs(method, WEBS)?;
     let mut director = Director::start(&lab, LB1, site(method))?;
@@ -51,7 +60,7 @@ fn comes_and_goes(method: Method, end: impl Fn(&Director<'_>) -> Result<()>) -> 
     assert!(director.daemon().exit()?.is_some(), "it still runs");
     more()?;
     assert!(has_xdp(&lab)?, "the data plane went with the daemon");
-    director.start_again()?;
+    back(&mut director)?;
     director.wait_serving("web")?;
     more()?;
     for outcome in [kept.stop()?, fresh.stop()?] {
@@ -89,6 +98,18 @@ fn kill_9_leaves_the_data_plane_forwarding_and_a_restart_takes_it_over() -> Resu
 fn kill_9_leaves_nat_forwarding_and_a_restart_takes_it_over() -> Result<()> {
     require!(root, tools, xdp, daemon);
     comes_and_goes(Method::Nat, killed)
+}
+
+/// An upgrade: another file, with the same layout of maps, takes over under load. Its programs come
+/// into force link by link, with stages of their own.
+#[test]
+fn another_binary_takes_the_data_plane_over_under_load() -> Result<()> {
+    require!(root, tools, xdp, daemon);
+    goes_and(Method::Nat, terminated, |director| {
+        let copy = director.files().config.with_file_name("viaduct-lb-new");
+        fs::copy(find::program("viaduct-lb")?, &copy)?;
+        director.start_again_from(&copy)
+    })
 }
 
 #[test]

@@ -50,3 +50,20 @@ fn the_director_serves_beside_its_real_servers_and_status_says_so() -> Result<()
     );
     lab.finish()
 }
+
+/// Method `local`: the director's own server is all there is, and what it gets is counted.
+#[test]
+fn a_service_of_method_local_is_the_directors_own_and_counted() -> Result<()> {
+    require!(root, tools, xdp, daemon);
+    let lab = Lab::build(one_director(Method::Dr, 1))?;
+    lab.serve(LB1, &[])?;
+    let text = Site::new(vec![Service::web(Method::Dr, 0)]).to_string();
+    let text = text.replace("method = \"dr\"", "method = \"local\"");
+    let director = Director::start(&lab, LB1, text)?;
+    let outcome = lab.requests(50)?;
+    assert!(outcome.failures.is_empty(), "{outcome:?}");
+    assert_eq!(outcome.servers.get(LB1), Some(&50), "{outcome:?}");
+    let status = director.status()?;
+    assert_eq!(status.service("web")["connections"], 50, "{status}");
+    lab.finish()
+}

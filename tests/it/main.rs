@@ -16,6 +16,14 @@ mod guest;
 
 mod l4;
 
+mod fullnat;
+
+mod schedulers;
+
+mod fragments;
+
+mod jumbo;
+
 mod tunnel;
 
 mod realserver;
@@ -23,6 +31,8 @@ mod realserver;
 mod ipv6;
 
 mod local;
+
+mod explain;
 
 mod health;
 

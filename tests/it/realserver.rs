@@ -107,6 +107,7 @@ fn word(method: Method) -> &'static str {
         Method::Tunnel(_) => "tunnel",
         Method::Dr => "dr",
         Method::Nat => "nat",
+        Method::Fullnat => "fullnat",
     }
 }
 
@@ -205,10 +206,7 @@ fn packets_from_a_tunnel_pass_a_strict_filter_where_answers_leave_by_another_int
     let strict = [("ipv4/conf/eth0/rp_filter", "1")];
     sysctls(&lab.netns(WEB), &strict)?;
     lab.serve(WEB, &[])?;
-    let site = Site {
-        interfaces: vec!["eth0", "eth1"],
-        services: vec![Service::web(IPIP, 0).real(inside)],
-    };
+    let site = Site::new(vec![Service::web(IPIP, 0).real(inside)]).on(&["eth0", "eth1"]);
     Director::start(&lab, LB1, site)?.wait_serving("web")?;
     lab.realserver(WEB, "setup", Some("tunnel"))?;
     let outcome = lab.requests(50)?;

@@ -8,6 +8,8 @@ pub mod lab;
 
 pub mod packet;
 
+pub mod fuzz;
+
 pub mod bench;
 
 pub mod guest;

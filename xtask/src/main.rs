@@ -7,6 +7,7 @@
 mod bench;
 mod build;
 mod ci;
+mod fuzz;
 mod lint;
 mod run;
 mod setup;
@@ -58,6 +59,8 @@ enum Verb {
     Tidy,
     /// Run a benchmark by name; without one, list them.
     Bench(bench::Args),
+    /// Look for inputs that break a fuzz target; without one, list them.
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +84,7 @@ fn dispatch(verb: Verb) -> Result<()> {
         Verb::Lint => lint::verb(&workspace),
         Verb::Tidy => tidy::verb(&workspace),
         Verb::Bench(args) => bench::verb(&workspace, &args),
+        Verb::Fuzz(args) => fuzz::verb(&workspace, &args),
     }
 }
 

@@ -142,6 +142,12 @@ impl Addr {
         }
     }
 
+    /// From words in wire order.
+    #[inline(always)]
+    pub const fn from_words(words: [Be32; 4]) -> Self {
+        Self { words }
+    }
+
     /// The words in wire order.
     #[inline(always)]
     pub const fn words(&self) -> &[Be32; 4] {
@@ -292,6 +298,22 @@ impl Endpoint {
 )]
 #[repr(transparent)]
 pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// As a number, its first byte the lowest: in one piece where it is compared or copied.
+    #[inline(always)]
+    pub const fn bits(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+    }
+
+    /// From [`Self::bits`]; bits above them are let go.
+    #[inline(always)]
+    pub const fn from_bits(bits: u64) -> Self {
+        let [a, b, c, d, e, f, ..] = bits.to_le_bytes();
+        Self([a, b, c, d, e, f])
+    }
+}
 
 impl core::fmt::Display for Mac {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

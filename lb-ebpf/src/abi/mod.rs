@@ -7,83 +7,73 @@
 //!
 //! Not here: what the values mean to a packet ([`mod@crate::steer`]), and how they come to be (lb-user).
 
+mod address;
 pub mod bench;
 mod endpoint;
+mod event;
 mod flow;
+pub mod name;
 mod reason;
 mod service;
 
+pub use address::{
+    ADDRESS_SLOTS, AddressEntry, PROBES_MAX, Ports, PrefixEntry, Segment, address_slot,
+};
 pub use endpoint::{Addr, Be16, Be32, Endpoint, Mac};
-pub use flow::{Flow, FlowKey, Unresolved};
+pub use event::FlowEvent;
+pub use flow::{Flow, FlowKey, Unresolved, Way, kind, state};
 pub use reason::Reason;
 pub use service::{
-    Interface, NAT_REPLIES, NatReply, REAL_DRAINING, REAL_LOCAL, REAL_UP, Real, Service, Slot,
-    Traffic, encapsulation, method,
+    Connections, FRAGMENTS, HASH_CLIENT, Interface, NAT_REPLIES, NatReply, PoolEntry, QuicKey,
+    REAL_DRAINING, REAL_LOCAL, REAL_UP, Real, SERVED, Service, Slot, TRACKED, Traffic,
+    VIP_PREFIXES, encapsulation, method, scheduler,
 };
 
 /// Version of everything in this module. A daemon takes over pinned maps of its own version only.
-pub const ABI_VERSION: u32 = 1;
-
-/// Names of the maps and programs in the object, as the loader finds them.
-pub mod name {
-    /// One entry: [`ABI_VERSION`](super::ABI_VERSION) of whoever made the pinned maps.
-    pub const ABI: &str = "ABI";
-    /// `ifindex % INTERFACE_SLOTS` → [`Interface`](super::Interface).
-    pub const INTERFACES: &str = "INTERFACES";
-    /// [`Endpoint`](super::Endpoint) of the virtual service → [`Service`](super::Service).
-    pub const SERVICES: &str = "SERVICES";
-    /// [`Slot`](super::Slot)s of all rings; a service names its own stretch.
-    pub const RING_SLOTS: &str = "RING_SLOTS";
-    /// Real server ids; a service names its own stretch, a [`Slot`](super::Slot) indexes it.
-    pub const MEMBERS: &str = "MEMBERS";
-    /// Real server id → [`Real`](super::Real).
-    pub const REALS: &str = "REALS";
-    /// [`Endpoint`](super::Endpoint) of a nat real server → [`NatReply`](super::NatReply).
-    pub const NAT_REPLIES: &str = "NAT_REPLIES";
-    /// [`FlowKey`](super::FlowKey) → [`Flow`](super::Flow): flows that the ring alone would misplace.
-    pub const FLOWS: &str = "FLOWS";
-    /// [`Reason`](super::Reason) → packets, per CPU.
-    pub const VERDICTS: &str = "VERDICTS";
-    /// Service id → [`Traffic`](super::Traffic), per CPU.
-    pub const SERVICE_TRAFFIC: &str = "SERVICE_TRAFFIC";
-    /// Real server id → [`Traffic`](super::Traffic), per CPU.
-    pub const REAL_TRAFFIC: &str = "REAL_TRAFFIC";
-    /// Ring buffer of [`Unresolved`](super::Unresolved) from the program to the daemon.
-    pub const UNRESOLVED: &str = "UNRESOLVED";
-
-    /// The load balancer.
-    pub const PROGRAM: &str = "viaduct_lb";
-    /// Addresses that packets in tunnels are taken out for: [`Addr`](super::Addr) → anything.
-    pub const DECAP_VIPS: &str = "DECAP_VIPS";
-    /// Packets taken out of tunnels, per CPU; one entry.
-    pub const DECAPPED: &str = "DECAPPED";
-
-    /// The far end of a tunnel, for real servers.
-    pub const PROGRAM_DECAP: &str = "viaduct_decap";
-    /// Passes everything: for the peer of a veth that transmits (see the operator's guide).
-    pub const PROGRAM_PASS: &str = "viaduct_pass";
-    /// Writes `jiffies64` and `ktime` into its packet: how the daemon learns the kernel's tick.
-    pub const PROGRAM_CLOCK: &str = "viaduct_clock";
-}
+pub const ABI_VERSION: u32 = 2;
 
 /// Slots of [`name::INTERFACES`], a direct-mapped table; a power of two.
 pub const INTERFACE_SLOTS: u32 = 4096;
-/// Virtual services at most.
+/// Virtual services at most: ids.
 pub const SERVICES_MAX: u32 = 4096;
-/// Real servers at most, over all services (one address in two services counts twice).
-pub const REALS_MAX: u32 = 16_384;
-/// Entries of [`name::MEMBERS`]: twice what the real servers need, since a change writes a new
-/// stretch before the old one is let go.
-pub const MEMBERS_MAX: u32 = 65_536;
-/// Entries of [`name::RING_SLOTS`], 4 bytes each (32 MiB): 2,048 of the smallest rings. A change is
-/// written beside what is in force; where there is no room for all of it, it is made in parts.
+/// Entries of [`name::SERVICES`]: twice as many, since one that changes is written to another place.
+pub const SERVICE_SLOTS: u32 = 2 * SERVICES_MAX;
+/// VIPs that are prefixes at most.
+pub const PREFIXES_MAX: u32 = 1024;
+/// Entries of [`name::SEGMENTS`]: a service needs two, seldom three, a nat real server three, and a
+/// change twice that.
+pub const SEGMENTS_MAX: u32 = 262_144;
+/// Real servers at most, over all services (one address in two services counts twice): 20 for each
+/// of 2,048 services.
+pub const REALS_MAX: u32 = 40_960;
+/// Entries of [`name::MEMBERS`]: more than twice what the real servers need, since a change writes
+/// a new stretch before the old one is let go.
+pub const MEMBERS_MAX: u32 = 131_072;
+/// Slots of all rings and turns, 4 bytes each (32 MiB): 2,048 of the smallest rings that nobody
+/// shares. A change is written beside what is in force; where there is no room for all of it, it is
+/// made in parts.
 pub const RING_SLOTS_MAX: u32 = 8 << 20;
-/// Entries of [`name::FLOWS`]. When full, the kernel's LRU forgets the flow unseen for longest.
-pub const FLOWS_MAX: u32 = 262_144;
+/// Slots in an entry of [`name::RING_SLOTS`]; an array's entries are multiples of 8 bytes, so a slot
+/// alone would waste as much. Rings and turns begin with an entry.
+pub const SLOTS_PER_LINE: u32 = 16;
+/// Ways of a bucket of the flow table: one cache line.
+pub const WAYS: u32 = 8;
+/// Buckets of the flow table, a power of two (8 MiB).
+pub const BUCKETS: u32 = 1 << 17;
+/// Entries of the flow table (64 MiB).
+pub const FLOWS_MAX: u32 = BUCKETS * WAYS;
+/// Entries of [`name::POOL`].
+pub const POOL_MAX: u32 = 256;
 /// Entries of [`name::DECAP_VIPS`].
 pub const DECAP_VIPS_MAX: u32 = 4096;
 /// Bytes of [`name::UNRESOLVED`].
 pub const UNRESOLVED_BYTES: u32 = 4096;
+
+/// A cache line of words that are read and written one at a time: a bucket of the flow table (of
+/// [`Way`]s), or an entry of it: a [`FlowKey`] in [`KEY_WORDS`] words, then a [`Flow`].
+pub type Line = [crate::atomic::AtomicU64; 8];
+/// Words of a [`FlowKey`] at the start of an entry.
+pub const KEY_WORDS: usize = size_of::<FlowKey>() / 8;
 
 /// Asserts sizes, so that a change of layout is a decision, and makes the types aya's `Pod`.
 macro_rules! map_types {
@@ -102,15 +92,21 @@ const fn is_plain<T: zerocopy::IntoBytes + zerocopy::FromBytes + Copy + 'static>
 
 map_types! {
     Addr: 16,
+    AddressEntry: 32,
+    Connections: 8,
     Endpoint: 20,
-    Flow: 8,
-    FlowKey: 24,
-    Interface: 16,
-    NatReply: 28,
+    Flow: 24,
+    FlowKey: 40,
+    Interface: 20,
+    NatReply: 24,
+    PoolEntry: 20,
+    PrefixEntry: 16,
+    QuicKey: 20,
     Real: 64,
-    Service: 24,
+    Segment: 8,
+    Service: 64,
     Slot: 4,
-    Traffic: 40,
+    Traffic: 48,
     Unresolved: 20,
-    bench::Plan: 64,
+    bench::Plan: 96,
 }

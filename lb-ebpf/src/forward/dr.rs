@@ -3,12 +3,12 @@
 
 use crate::checksum::Change;
 use crate::frame::Frame;
+use crate::lookups::NextHop;
 use crate::parse::Packet;
-use crate::steer::NextHop;
 
-/// Sends the frame to `to`. `None` where the frame is shorter than [`Packet::parse`] saw it.
+/// Sends the frame to `to`. `None` where there is no room for its link header.
 #[inline(always)]
 pub fn forward<F: Frame + ?Sized>(frame: &mut F, packet: &Packet, to: &NextHop) -> Option<()> {
     super::hop(frame, packet, Change::new())?;
-    super::to_next_hop(frame, to)
+    super::to_next_hop(frame, packet, to)
 }

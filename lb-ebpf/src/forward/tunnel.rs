@@ -8,8 +8,8 @@ use zerocopy::network_endian::U16;
 use crate::abi::{Real, encapsulation};
 use crate::checksum::{Change, whole};
 use crate::frame::Frame;
+use crate::lookups::NextHop;
 use crate::parse::Packet;
-use crate::steer::NextHop;
 use crate::wire::eth::Eth;
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::Ipv6;
@@ -40,8 +40,9 @@ pub const fn overhead(real: &Real) -> u16 {
 }
 
 /// Puts the packet into another one to `real` and sends the frame to `to`. `spread` is the flow's
-/// hash: it becomes the source port of GUE, so that receivers spread flows over their queues.
-/// `None` where there is no room before the frame.
+/// hash: it becomes the source port of GUE, the flow label of IPv6, and low bits of the source
+/// address of IPv4 where the site file has room for them, so that receivers spread flows over
+/// their queues. `None` where there is no room before the frame.
 #[inline(always)]
 pub fn forward<F: Frame + ?Sized>(
     frame: &mut F,
@@ -51,12 +52,9 @@ pub fn forward<F: Frame + ?Sized>(
     to: &NextHop,
 ) -> Option<()> {
     super::hop(frame, packet, Change::new())?;
-    let added = usize::from(overhead(real));
-    frame.grow(added)?;
     let is_v4 = real.address.is_v4();
-    super::move_link_header(frame, packet, added)?;
-    frame.write(packet.l3 - 2, &if is_v4 { Eth::IPV4 } else { Eth::IPV6 })?;
-    super::to_next_hop(frame, to)?;
+    let outer = if is_v4 { Eth::IPV4 } else { Eth::IPV6 };
+    let at = super::link(frame, packet.l3, usize::from(overhead(real)), to, outer)?;
     let inner = if packet.is_v6 {
         PROTOCOL_IPV6
     } else {
@@ -65,10 +63,15 @@ pub fn forward<F: Frame + ?Sized>(
     let is_gue = real.encapsulation == encapsulation::GUE;
     let protocol = if is_gue { Udp::PROTOCOL } else { inner };
     let payload = packet.len + if is_gue { u32::from(Udp::BYTES) } else { 0 };
+    let outer = Outer {
+        protocol,
+        payload,
+        spread,
+    };
     let at = if is_v4 {
-        outer_v4(frame, packet, real, protocol, payload)?
+        outer_v4(frame, at, packet, real, &outer)?
     } else {
-        outer_v6(frame, packet, real, protocol, payload)?
+        outer_v6(frame, at, packet, real, &outer)?
     };
     if is_gue {
         frame.write(at, &gue(payload, spread))?;
@@ -76,53 +79,70 @@ pub fn forward<F: Frame + ?Sized>(
     Some(())
 }
 
+/// What the outer header says of what it carries.
+struct Outer {
+    protocol: u8,
+    payload: u32,
+    spread: u32,
+}
+
 /// Writes the outer IPv4 header; where what it carries starts.
 #[inline(always)]
 fn outer_v4<F: Frame + ?Sized>(
     frame: &mut F,
+    at: usize,
     packet: &Packet,
     real: &Real,
-    protocol: u8,
-    payload: u32,
+    outer: &Outer,
 ) -> Option<usize> {
     let mut header = Ipv4 {
         version_ihl: 0x45,
         tos: packet.tos,
-        total_len: length(payload + u32::from(Ipv4::BYTES)),
+        total_len: length(outer.payload + u32::from(Ipv4::BYTES)),
         id: U16::ZERO,
         // Never in pieces: the length was seen to fit, and an id of 0 would mix them up.
         fragment: U16::new(Ipv4::DONT_FRAGMENT),
         ttl: TTL,
-        protocol,
+        protocol: outer.protocol,
         checksum: [0; 2],
-        source: real.tunnel_source.v4_octets(),
+        source: spread_source(real, outer.spread),
         destination: real.address.v4_octets(),
     };
     header.checksum = whole(header.as_bytes(), 0).to_ne_bytes();
-    frame.write(packet.l3, &header)?;
-    Some(packet.l3 + Ipv4::LEN)
+    frame.write(at, &header)?;
+    Some(at + Ipv4::LEN)
 }
 
-/// Writes the outer IPv6 header; where what it carries starts.
+/// The outer source, its low bits the flow's where the site file says so.
+#[inline(always)]
+const fn spread_source(real: &Real, spread: u32) -> [u8; 4] {
+    let source = real.tunnel_source.v4_word().get();
+    let mask = (1u32 << (real.spread_bits & 31)) - 1;
+    (source | spread & mask).to_be_bytes()
+}
+
+/// Writes the outer IPv6 header; where what it carries starts. The flow label is the flow's
+/// (RFC 6438).
 #[inline(always)]
 fn outer_v6<F: Frame + ?Sized>(
     frame: &mut F,
+    at: usize,
     packet: &Packet,
     real: &Real,
-    protocol: u8,
-    payload: u32,
+    outer: &Outer,
 ) -> Option<usize> {
+    let [_, high, middle, low] = outer.spread.to_be_bytes();
     let header = Ipv6 {
         version_class: 0x60 | packet.tos >> 4,
-        class_flow: [packet.tos << 4, 0, 0],
-        payload_len: length(payload),
-        next_header: protocol,
+        class_flow: [packet.tos << 4 | high & 0xf, middle, low],
+        payload_len: length(outer.payload),
+        next_header: outer.protocol,
         hop_limit: TTL,
         source: real.tunnel_source.v6_octets(),
         destination: real.address.v6_octets(),
     };
-    frame.write(packet.l3, &header)?;
-    Some(packet.l3 + Ipv6::LEN)
+    frame.write(at, &header)?;
+    Some(at + Ipv6::LEN)
 }
 
 /// The UDP header of GUE, without a checksum: the inner packet has its own (RFC 6935 allows it

@@ -26,6 +26,8 @@ impl Icmp {
     pub const LEN: usize = size_of::<Self>();
     /// The same, as lengths in headers are counted.
     pub const BYTES: u16 = 8;
+    /// Offset of [`Self::checksum`].
+    pub const CHECKSUM: usize = 2;
     /// Type and code of "fragmentation needed" (RFC 1191 section 4).
     pub const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
     /// Type and code of "packet too big" (RFC 4443 section 3.2).

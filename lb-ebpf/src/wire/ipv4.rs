@@ -34,6 +34,8 @@ impl Ipv4 {
     pub const LEN: usize = size_of::<Self>();
     /// The same, as lengths in headers are counted.
     pub const BYTES: u16 = 20;
+    /// [`Self::version_ihl`] of a header without options.
+    pub const PLAIN: u8 = 0x45;
     /// Offset of [`Self::ttl`].
     pub const TTL: usize = 8;
     /// Offset of [`Self::checksum`].
@@ -44,6 +46,8 @@ impl Ipv4 {
     pub const DESTINATION: usize = 16;
     /// In [`Self::fragment`]: more fragments follow, or this is not the first.
     pub const FRAGMENT_MASK: u16 = 0x3fff;
+    /// In [`Self::fragment`]: this is not the last fragment.
+    pub const MORE_FRAGMENTS: u16 = 0x2000;
     /// In [`Self::fragment`]: routers must not fragment it.
     pub const DONT_FRAGMENT: u16 = 0x4000;
 }

@@ -1,6 +1,6 @@
 //! IPv6 (RFC 8200 sections 3 and 4).
 
-use zerocopy::network_endian::U16;
+use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// The fixed header.
@@ -59,4 +59,31 @@ impl Extension {
     pub const FRAGMENT: u8 = 44;
     /// Protocol number of destination options.
     pub const DESTINATION: u8 = 60;
+}
+
+/// The fragment header (RFC 8200 section 4.5).
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct FragmentHeader {
+    /// What follows it in the whole packet.
+    pub next_header: u8,
+    /// Reserved.
+    pub reserved: u8,
+    /// Offset in units of 8 bytes in the upper 13 bits; the lowest bit: more fragments follow.
+    pub offset_more: U16,
+    /// Names the packet that fragments belong to.
+    pub id: U32,
+}
+
+impl FragmentHeader {
+    /// Bytes of the header.
+    pub const LEN: usize = size_of::<Self>();
+
+    /// Offset and mark as IPv4 has them.
+    #[inline(always)]
+    pub const fn as_ipv4(&self) -> u16 {
+        let [high, low] = self.offset_more.to_bytes();
+        let word = u16::from_be_bytes([high, low]);
+        word >> 3 | (word & 1) << 13
+    }
 }

@@ -10,6 +10,8 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use lb_user::cli::SOCKET;
 use lb_user::config::{LoadError, Site};
+use lb_user::explain::live::{self, Options};
+use lb_user::explain::text;
 use lb_user::realserver::verbs::Verb;
 use lb_user::status::{Status, table};
 
@@ -41,6 +43,9 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = SOCKET)]
         socket: PathBuf,
     },
+    /// Say which real server a flow would go to, and why, from the live maps; changes nothing. Exits
+    /// with 0 when it goes to one, 3 when it is dropped, 4 when it passes to this host's own stack.
+    Explain(Options),
     /// Prepare this host to be a real server of method "dr" or "tunnel".
     Realserver {
         #[command(subcommand)]
@@ -59,6 +64,10 @@ fn main() -> ExitCode {
             watch,
             socket,
         } => status(&socket, json, watch),
+        Command::Explain(options) => match explain(&options) {
+            Ok(code) => return ExitCode::from(code),
+            Err(error) => Err(error),
+        },
         Command::Realserver { verb } => match realserver(&verb) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,
@@ -96,6 +105,27 @@ fn check(file: &Path) -> ExitCode {
             eprintln!("viaduct: {error}");
             ExitCode::from(EX_USAGE)
         }
+    }
+}
+
+/// What the process ends with.
+#[tokio::main(flavor = "current_thread")]
+async fn explain(options: &Options) -> anyhow::Result<u8> {
+    let question = options.question()?;
+    let explanation = live::answer(&question, options).await?;
+    let text = match options.json {
+        true => serde_json::to_string_pretty(&explanation)?,
+        false => text::render(&explanation),
+    };
+    print(&text)?;
+    Ok(explanation.exit_code())
+}
+
+/// Prints an answer; whoever closed the pipe has read enough.
+fn print(text: &str) -> std::io::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }
 

@@ -34,6 +34,14 @@ pub struct PoolEntry {
     pub ports: Ports,
 }
 
+impl PoolEntry {
+    /// Whether the address is the pool's alone.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.ports == PORTS
+    }
+}
+
 impl fmt::Display for PoolEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&Vip::single(self.address).at(self.ports))

@@ -8,6 +8,7 @@ use std::{borrow::Cow, ops::Range};
 use daemon::{diagnostic::Diagnostic, site::Table};
 use health::ProbeKind;
 use lb_ebpf::abi::{REALS_MAX, SERVICES_MAX};
+use lb_ebpf::schedule::MEMBERS_SEEN;
 use toml::Spanned;
 
 use super::{
@@ -129,6 +130,7 @@ fn draft(table: Table<file::Service>, findings: &mut Findings) -> Draft {
     let quic = quic::from_file(table.quic.take(), draft.protocol, findings);
     draft.quic = quic.filter(|_| !findings.is_excused(&draft.span, "quic"));
     let settings = settings(&table, &draft, findings);
+    countable(&table, settings.scheduler, findings);
     let health = health(table.health, &draft, findings);
     let reals = real::from_file(table.real, &mut draft, findings);
     draft.service = whole(&draft, settings, health, reals);
@@ -250,6 +252,22 @@ fn scheduler(value: Option<&Spanned<String>>, findings: &mut Findings) -> Option
     };
     let word = findings.word(value, "scheduler", Scheduler::KNOWN, Scheduler::LATER);
     word.map(Spanned::into_inner)
+}
+
+/// Schedulers that compare connections look at each real server for each new flow.
+fn countable(table: &file::Service, scheduler: Option<Scheduler>, findings: &mut Findings) {
+    let (Some(value), Some(Scheduler::Lc | Scheduler::Wlc)) = (&table.scheduler, scheduler) else {
+        return;
+    };
+    let count = table.real.as_ref().map_or(0, Vec::len);
+    if count > usize::from(MEMBERS_SEEN) {
+        let message = format!(
+            "scheduler \"{}\" compares {MEMBERS_SEEN} real servers at most, and there are {count}",
+            value.get_ref()
+        );
+        let help = "use \"maglev\" or \"wrr\", which have no such limit";
+        findings.push(Diagnostic::error(value.span(), message).help(help));
+    }
 }
 
 /// `Some(None)`: there is none. `None`: there is one, and it is wrong.

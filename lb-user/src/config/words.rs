@@ -126,6 +126,15 @@ impl Method {
             Self::Dr | Self::Tunnel(_) | Self::Local => false,
         }
     }
+
+    /// Whether replies come back through the director.
+    #[must_use]
+    pub fn returns_here(self) -> bool {
+        match self {
+            Self::Nat | Self::Fullnat => true,
+            Self::Dr | Self::Tunnel(_) | Self::Local => false,
+        }
+    }
 }
 
 impl Encapsulation {

@@ -12,6 +12,19 @@ pub enum Error {
     /// The object lacks a part.
     #[error("the embedded object has no {0}; rebuild with `cargo xtask build`")]
     Missing(&'static str),
+    /// A pinned map lacks a part.
+    #[error(
+        "map {0} is smaller than this version makes it; run `viaduct-lb detach`, then start again"
+    )]
+    Beyond(&'static str),
+    /// A map can't be mapped into memory.
+    #[error("map {name} can't be mapped into memory: {source}")]
+    Mapping {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        source: io::Error,
+    },
     /// The pin directory is elsewhere.
     #[error(
         "{path} is not on a BPF file system, where the data plane must be pinned; \

@@ -1,34 +1,60 @@
-//! Typed handles of the maps: one [`MapOp`] is one or a few writes, and all of them read back are
-//! a [`Tables`].
+//! Typed handles of the maps: one [`MapOp`] is one or a few writes. Not here: reading all of them
+//! back ([`super::read`]), counters ([`super::stats`]).
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use aya::Ebpf;
+use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf};
 use lb_ebpf::abi::{
-    Addr, Endpoint, Flow, FlowKey, INTERFACE_SLOTS, Interface, NatReply, REALS_MAX, Real, Service,
-    Slot, Traffic, name,
+    Addr, AddressEntry, Connections, Flow, FlowKey, INTERFACE_SLOTS, Interface, Line, PoolEntry,
+    Ports, PrefixEntry, QuicKey, Real, Service, Slot, Traffic, Way, name,
 };
-use zerocopy::FromZeros as _;
+use zerocopy::{FromZeros as _, Immutable, IntoBytes, transmute};
 
 use super::Error;
-use crate::tables::{MapOp, Tables};
+use super::mapped::{Access, Cell, Mapped, await_packets, store};
+use crate::tables::flows::{Entry, FlowTable, Sweeper, Swept};
+use crate::tables::{MapOp, Vip};
 
 /// The maps of the data plane.
 pub struct Maps {
     version: Array<MapData, u32>,
-    interfaces: Array<MapData, Interface>,
-    services: HashMap<MapData, Endpoint, Service>,
-    slots: Array<MapData, Slot>,
-    members: Array<MapData, u32>,
-    reals: Array<MapData, Real>,
-    nat_replies: HashMap<MapData, Endpoint, NatReply>,
-    flows: HashMap<MapData, FlowKey, Flow>,
+    pub(super) interfaces: Array<MapData, Interface>,
+    pub(super) vips: Mapped<[AtomicU64; 4]>,
+    pub(super) prefixes: LpmTrie<MapData, Addr, PrefixEntry>,
+    pub(super) nat_sources: Mapped<[AtomicU64; 4]>,
+    pub(super) segments: Mapped<AtomicU64>,
+    pub(super) services: Mapped<Line>,
+    pub(super) slots: Mapped<AtomicU32>,
+    pub(super) members: Mapped<[AtomicU32; 2]>,
+    pub(super) reals: Mapped<Line>,
+    pub(super) nat_replies: Mapped<[AtomicU64; 3]>,
+    pub(super) pool: Array<MapData, PoolEntry>,
+    pub(super) quic_servers: HashMap<MapData, QuicKey, u32>,
+    ways: Mapped<Line>,
+    entries: Mapped<Line>,
+    connections: Mapped<[AtomicU32; 2]>,
+    pub(super) turns: Array<MapData, u64>,
+    pub(super) flow_events: PerCpuArray<MapData, u64>,
     pub(super) verdicts: PerCpuArray<MapData, u64>,
     pub(super) service_traffic: PerCpuArray<MapData, Traffic>,
     pub(super) real_traffic: PerCpuArray<MapData, Traffic>,
     unresolved: Option<RingBuf<MapData>>,
+    sweeper: Sweeper,
+}
+
+/// The maps of a data plane that another process keeps: to be read only.
+pub struct Pinned(Maps);
+
+impl Deref for Pinned {
+    type Target = Maps;
+
+    fn deref(&self) -> &Maps {
+        &self.0
+    }
 }
 
 impl Maps {
@@ -37,19 +63,56 @@ impl Maps {
     /// # Errors
     /// One is missing or of another type: the object is not ours.
     pub fn take(ebpf: &mut Ebpf) -> Result<Self, Error> {
+        let mut take = |name| ebpf.take_map(name).ok_or(Error::Missing(name));
+        let unresolved = typed(take(name::UNRESOLVED)?)?;
         Ok(Self {
-            version: take(ebpf, name::ABI)?,
-            interfaces: take(ebpf, name::INTERFACES)?,
-            services: take(ebpf, name::SERVICES)?,
-            slots: take(ebpf, name::RING_SLOTS)?,
-            members: take(ebpf, name::MEMBERS)?,
-            reals: take(ebpf, name::REALS)?,
-            nat_replies: take(ebpf, name::NAT_REPLIES)?,
-            flows: take(ebpf, name::FLOWS)?,
-            verdicts: take(ebpf, name::VERDICTS)?,
-            service_traffic: take(ebpf, name::SERVICE_TRAFFIC)?,
-            real_traffic: take(ebpf, name::REAL_TRAFFIC)?,
-            unresolved: Some(take(ebpf, name::UNRESOLVED)?),
+            unresolved: Some(unresolved),
+            ..Self::open(take, Access::Write)?
+        })
+    }
+
+    /// The maps pinned in a directory, to look at while a daemon keeps them.
+    ///
+    /// # Errors
+    /// One is missing, of another version, or can't be read.
+    pub fn open_pinned(pins: &Path) -> Result<Pinned, Error> {
+        super::check_version(pins)?;
+        let open = |name| {
+            let map = MapData::from_pin(pins.join(name)).map_err(Error::map)?;
+            Map::from_map_data(map).map_err(Error::map)
+        };
+        Self::open(open, Access::Read).map(Pinned)
+    }
+
+    /// All but the events.
+    fn open(
+        mut map: impl FnMut(&'static str) -> Result<Map, Error>,
+        access: Access,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            version: typed(map(name::ABI)?)?,
+            interfaces: typed(map(name::INTERFACES)?)?,
+            vips: mapped(name::VIPS, map(name::VIPS)?, access)?,
+            prefixes: typed(map(name::VIP_PREFIXES)?)?,
+            nat_sources: mapped(name::NAT_SOURCES, map(name::NAT_SOURCES)?, access)?,
+            segments: mapped(name::SEGMENTS, map(name::SEGMENTS)?, access)?,
+            services: mapped(name::SERVICES, map(name::SERVICES)?, access)?,
+            slots: mapped(name::RING_SLOTS, map(name::RING_SLOTS)?, access)?,
+            members: mapped(name::MEMBERS, map(name::MEMBERS)?, access)?,
+            reals: mapped(name::REALS, map(name::REALS)?, access)?,
+            nat_replies: mapped(name::NAT_REPLIES, map(name::NAT_REPLIES)?, access)?,
+            pool: typed(map(name::POOL)?)?,
+            quic_servers: typed(map(name::QUIC_SERVERS)?)?,
+            ways: mapped(name::FLOW_WAYS, map(name::FLOW_WAYS)?, access)?,
+            entries: mapped(name::FLOW_ENTRIES, map(name::FLOW_ENTRIES)?, access)?,
+            connections: mapped(name::CONNECTIONS, map(name::CONNECTIONS)?, access)?,
+            turns: typed(map(name::TURNS)?)?,
+            flow_events: typed(map(name::FLOW_EVENTS)?)?,
+            verdicts: typed(map(name::VERDICTS)?)?,
+            service_traffic: typed(map(name::SERVICE_TRAFFIC)?)?,
+            real_traffic: typed(map(name::REAL_TRAFFIC)?)?,
+            unresolved: None,
+            sweeper: Sweeper::default(),
         })
     }
 
@@ -58,114 +121,113 @@ impl Maps {
     /// # Errors
     /// The kernel refuses a write.
     pub fn apply(&mut self, op: &MapOp) -> Result<(), Error> {
-        self.write(op).map_err(Error::map)
-    }
-
-    fn write(&mut self, op: &MapOp) -> Result<(), MapError> {
         match op {
-            MapOp::PutReal { id, real, fresh } => {
-                if *fresh {
-                    clear(&mut self.real_traffic, *id)?;
-                }
-                self.reals.set(*id, real, 0)
+            MapOp::PutReal { id, real, fresh } => self.put_real(*id, real, *fresh),
+            MapOp::PutMembers { at, ids } => self.put_members(*at, ids),
+            MapOp::PutSlots { at, slots } => self.put_slots(*at, slots),
+            MapOp::PutPool { at, entries } => self.put_pool(*at, entries),
+            MapOp::PutNatReply { real, reply } => {
+                put(name::NAT_REPLIES, &self.nat_replies, *real, reply)
             }
-            MapOp::PutMembers { at, ids } => write_all(&mut self.members, *at, ids),
-            MapOp::PutSlots { at, slots } => write_all(&mut self.slots, *at, slots),
-            MapOp::PutNatReply(key, reply) => self.nat_replies.insert(key, reply, 0),
-            MapOp::PutService {
-                key,
-                service,
-                fresh,
-            } => {
-                if *fresh {
-                    clear(&mut self.service_traffic, service.id)?;
-                }
-                self.services.insert(key, service, 0)
+            MapOp::PutQuicServer { key, real } => {
+                let put = self.quic_servers.insert(key, real, 0);
+                put.map_err(Error::map)
+            }
+            MapOp::PutService { at, service, fresh } => self.put_service(*at, service, *fresh),
+            MapOp::PutSegments { at, segments } => {
+                let words = stretch(name::SEGMENTS, &self.segments, *at, segments.len())?;
+                store(words, segments.as_bytes());
+                Ok(())
+            }
+            MapOp::PutNatSource { at, entry } => {
+                put_address(name::NAT_SOURCES, &self.nat_sources, *at, entry)
+            }
+            MapOp::PutVip { at, entry } => put_address(name::VIPS, &self.vips, *at, entry),
+            MapOp::PutPrefix { vip, entry } => {
+                let put = self.prefixes.insert(&trie_key(vip), entry, 0);
+                put.map_err(Error::map)
             }
             MapOp::PutInterface(interface) => {
-                self.interfaces
-                    .set(interface.ifindex % INTERFACE_SLOTS, interface, 0)
+                let slot = interface.ifindex % INTERFACE_SLOTS;
+                self.interfaces.set(slot, interface, 0).map_err(Error::map)
             }
-            MapOp::RemoveInterface(ifindex) => {
-                // Another interface may have taken over the slot in this very change.
-                let slot = ifindex % INTERFACE_SLOTS;
-                match self.interfaces.get(&slot, 0)?.ifindex == *ifindex {
-                    true => self.interfaces.set(slot, Interface::new_zeroed(), 0),
-                    false => Ok(()),
+            MapOp::RemoveInterface(ifindex) => self.remove_interface(*ifindex),
+            MapOp::ForgetVip { at } => put_address(name::VIPS, &self.vips, *at, &NOBODY),
+            MapOp::RemovePrefix(vip) => absent_is_fine(self.prefixes.remove(&trie_key(vip))),
+            MapOp::ForgetNatSource { at } => {
+                put_address(name::NAT_SOURCES, &self.nat_sources, *at, &NOBODY)
+            }
+            MapOp::RemoveQuicServer(key) => absent_is_fine(self.quic_servers.remove(key)),
+            MapOp::AwaitPackets => {
+                if let Err(error) = await_packets() {
+                    // What came free last is used again last: packets have long gone by then.
+                    tracing::debug!(%error, "packets under way can't be waited for");
                 }
+                Ok(())
             }
-            MapOp::RemoveService(key) => absent_is_fine(self.services.remove(key)),
-            MapOp::RemoveNatReply(key) => absent_is_fine(self.nat_replies.remove(key)),
-            MapOp::FreeSlots { .. } | MapOp::FreeMembers { .. } => Ok(()),
-            MapOp::RemoveReal(id) => self.reals.set(*id, Real::new_zeroed(), 0),
+            MapOp::FreeSegments { .. }
+            | MapOp::FreeService { .. }
+            | MapOp::RemoveNatReply(_)
+            | MapOp::FreePool { .. }
+            | MapOp::FreeSlots { .. }
+            | MapOp::FreeMembers { .. } => Ok(()),
+            MapOp::RemoveReal(id) => put(name::REALS, &self.reals, *id, &Real::new_zeroed()),
         }
     }
 
-    /// Everything the maps hold. Rings and members that no service names are not seen.
-    ///
-    /// # Errors
-    /// The kernel refuses a read.
-    pub fn tables(&self) -> Result<Tables, Error> {
-        self.read().map_err(Error::map)
+    fn put_real(&mut self, id: u32, real: &Real, fresh: bool) -> Result<(), Error> {
+        if fresh {
+            let [active, inactive] = &stretch(name::CONNECTIONS, &self.connections, id, 1)?[0];
+            active.store(0, Ordering::Relaxed);
+            inactive.store(0, Ordering::Relaxed);
+            clear(&mut self.real_traffic, id)?;
+        }
+        put(name::REALS, &self.reals, id, real)
     }
 
-    fn read(&self) -> Result<Tables, MapError> {
-        let mut tables = Tables {
-            services: self.services.iter().collect::<Result<_, _>>()?,
-            nat_replies: self.nat_replies.iter().collect::<Result<_, _>>()?,
-            ..Tables::default()
-        };
-        for at in 0..INTERFACE_SLOTS {
-            let interface = self.interfaces.get(&at, 0)?;
-            if interface.ifindex != 0 {
-                tables.interfaces.insert(interface.ifindex, interface);
-            }
+    fn put_members(&mut self, at: u32, ids: &[u32]) -> Result<(), Error> {
+        let cells = stretch(name::MEMBERS, &self.members, at, ids.len())?;
+        for ([cell, _], id) in cells.iter().zip(ids) {
+            cell.store(*id, Ordering::Release);
         }
-        for id in 0..REALS_MAX {
-            let real = self.reals.get(&id, 0)?;
-            if real.address != Addr::default() {
-                tables.reals.insert(id, real);
-            }
+        Ok(())
+    }
+
+    fn put_slots(&mut self, at: u32, slots: &[Slot]) -> Result<(), Error> {
+        let cells = stretch(name::RING_SLOTS, &self.slots, at, slots.len())?;
+        for (cell, slot) in cells.iter().zip(slots) {
+            cell.store(transmute!(*slot), Ordering::Release);
         }
-        for service in tables.services.values() {
-            tables.rings.insert(
-                service.ring,
-                read_all(&self.slots, service.ring, service.ring_len)?,
-            );
-            if service.members_len > 0 {
-                let len = u32::from(service.members_len);
-                let members = read_all(&self.members, service.members, len)?;
-                tables.members.insert(service.members, members);
-            }
+        Ok(())
+    }
+
+    fn put_pool(&mut self, at: u32, entries: &[PoolEntry]) -> Result<(), Error> {
+        let mut put = |(at, entry)| self.pool.set(at, entry, 0).map_err(Error::map);
+        (at..).zip(entries).try_for_each(&mut put)
+    }
+
+    fn put_service(&mut self, at: u32, service: &Service, fresh: bool) -> Result<(), Error> {
+        if fresh {
+            clear(&mut self.service_traffic, service.id)?;
+            self.turns.set(service.id, 0, 0).map_err(Error::map)?;
         }
-        Ok(tables)
+        put(name::SERVICES, &self.services, at, service)
+    }
+
+    fn remove_interface(&mut self, ifindex: u32) -> Result<(), Error> {
+        // Another interface may have taken over the slot in this very change.
+        let slot = ifindex % INTERFACE_SLOTS;
+        let there = self.interfaces.get(&slot, 0).map_err(Error::map)?;
+        if there.ifindex != ifindex {
+            return Ok(());
+        }
+        let nobody = Interface::new_zeroed();
+        self.interfaces.set(slot, nobody, 0).map_err(Error::map)
     }
 
     /// Notes the layout's version.
     pub(super) fn set_version(&mut self, version: u32) -> Result<(), Error> {
         self.version.set(0, version, 0).map_err(Error::map)
-    }
-
-    /// The recorded flows. The kernel may replace entries meanwhile; what is seen is no snapshot.
-    pub fn flows(&self) -> impl Iterator<Item = (FlowKey, Flow)> + '_ {
-        // An entry that vanished between its key and its value is gone: nothing to tell.
-        self.flows.iter().filter_map(Result::ok)
-    }
-
-    /// Records a flow by hand: for tests.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
-    pub fn put_flow(&mut self, key: &FlowKey, flow: &Flow) -> Result<(), Error> {
-        self.flows.insert(key, flow, 0).map_err(Error::map)
-    }
-
-    /// Forgets a flow.
-    ///
-    /// # Errors
-    /// The kernel refuses the write.
-    pub fn remove_flow(&mut self, key: &FlowKey) -> Result<(), Error> {
-        absent_is_fine(self.flows.remove(key)).map_err(Error::map)
     }
 
     /// The events of next hops that packets miss; whoever takes them reads them alone.
@@ -174,50 +236,136 @@ impl Maps {
     }
 }
 
-/// A map of the object as its typed handle.
-fn take<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, Error>
-where
-    T: TryFrom<Map, Error = MapError>,
-{
-    let map = ebpf.take_map(name).ok_or(Error::Missing(name))?;
+/// The table of flows.
+impl Maps {
+    pub(super) fn table(&self) -> FlowTable<'_> {
+        FlowTable {
+            ways: &self.ways,
+            entries: &self.entries,
+            connections: &self.connections,
+        }
+    }
+
+    /// The recorded flows, expired ones too. Packets go on changing them; it is no snapshot.
+    pub fn flows(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.table().entries()
+    }
+
+    /// Frees the entries that have expired at kernel tick `now`.
+    pub fn sweep(&mut self, now: u32) -> Swept {
+        let table = FlowTable {
+            ways: &self.ways,
+            entries: &self.entries,
+            connections: &self.connections,
+        };
+        self.sweeper.sweep(table, now)
+    }
+
+    /// Forgets the flows that `is_gone` names; how many.
+    pub fn forget_flows(&mut self, is_gone: impl Fn(&FlowKey, &Flow) -> bool) -> u32 {
+        self.table().forget(is_gone)
+    }
+
+    /// Puts an entry where `at` says: for tests.
+    pub fn put_flow(&mut self, at: u32, way: Way, key: &FlowKey, flow: &Flow) {
+        self.table().put(at, way, key, flow);
+    }
+
+    /// Connections of a real server that have entries.
+    pub fn connections(&self, real: u32) -> Connections {
+        let count = |count: &AtomicU32| count.load(Ordering::Relaxed);
+        let of_real = self.connections.get(real as usize);
+        of_real.map_or_else(Connections::default, |[active, inactive]| Connections {
+            active: count(active),
+            inactive: count(inactive),
+        })
+    }
+}
+
+/// What a place without an address holds.
+const NOBODY: AddressEntry = AddressEntry {
+    address: Addr::v6([[0; 4]; 4]),
+    tcp: Ports::NONE,
+    udp: Ports::NONE,
+};
+
+/// A map as its typed handle.
+fn typed<T: TryFrom<Map, Error = MapError>>(map: Map) -> Result<T, Error> {
     T::try_from(map).map_err(Error::map)
 }
 
-fn write_all<T: aya::Pod>(
-    map: &mut Array<MapData, T>,
+/// An array as memory.
+fn mapped<C: Cell>(name: &'static str, map: Map, access: Access) -> Result<Mapped<C>, Error> {
+    let Map::Array(map) = map else {
+        return Err(Error::Missing(name));
+    };
+    Mapped::new(name, &map, access)
+}
+
+/// `len` cells from `at` on.
+fn stretch<'a, C>(
+    name: &'static str,
+    cells: &'a [C],
     at: u32,
-    values: &[T],
-) -> Result<(), MapError> {
-    for (index, value) in (at..).zip(values) {
-        map.set(index, value, 0)?;
-    }
+    len: usize,
+) -> Result<&'a [C], Error> {
+    let cells = cells.get(at as usize..).and_then(|cells| cells.get(..len));
+    cells.ok_or(Error::Beyond(name))
+}
+
+/// Writes one entry, word by word: nothing leads to it, or any mixture of old and new is right.
+fn put<const N: usize>(
+    name: &'static str,
+    entries: &[[AtomicU64; N]],
+    at: u32,
+    value: &(impl IntoBytes + Immutable),
+) -> Result<(), Error> {
+    store(&stretch(name, entries, at, 1)?[0], value.as_bytes());
     Ok(())
 }
 
-fn read_all<T: aya::Pod>(map: &Array<MapData, T>, at: u32, len: u32) -> Result<Arc<[T]>, MapError> {
-    (at..at.saturating_add(len))
-        .map(|index| map.get(&index, 0))
-        .collect()
+/// Writes an address and its ports. An address that leads somewhere is never written over: its
+/// ports go first, so that a packet finds it as it was, or not at all.
+fn put_address(
+    name: &'static str,
+    entries: &[[AtomicU64; 4]],
+    at: u32,
+    entry: &AddressEntry,
+) -> Result<(), Error> {
+    let words = &stretch(name, entries, at, 1)?[0];
+    let (address, ports) = words.split_at(2);
+    let mut before = Addr::default();
+    super::mapped::load(address, before.as_mut_bytes());
+    if before != entry.address {
+        ports
+            .iter()
+            .for_each(|word| word.store(0, Ordering::Release));
+        store(address, entry.address.as_bytes());
+    }
+    store(&ports[..1], entry.tcp.as_bytes());
+    store(&ports[1..], entry.udp.as_bytes());
+    Ok(())
+}
+
+/// A prefix as the kernel's trie has it.
+fn trie_key(vip: &Vip) -> Key<Addr> {
+    Key::new(u32::from(vip.bits), vip.address)
 }
 
 /// Sets the counters of an id to zero on all CPUs.
-fn clear(map: &mut PerCpuArray<MapData, Traffic>, id: u32) -> Result<(), MapError> {
-    let cpus = map.get(&id, 0)?.len();
+fn clear(map: &mut PerCpuArray<MapData, Traffic>, id: u32) -> Result<(), Error> {
+    let cpus = map.get(&id, 0).map_err(Error::map)?.len();
     let zero = PerCpuValues::try_from(vec![Traffic::default(); cpus]);
-    map.set(id, zero.map_err(MapError::IoError)?, 0)
+    let zero = zero.map_err(|error| Error::map(MapError::IoError(error)))?;
+    map.set(id, zero, 0).map_err(Error::map)
 }
 
-fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
+fn absent_is_fine(result: Result<(), MapError>) -> Result<(), Error> {
     match result {
         Err(MapError::KeyNotFound) => Ok(()),
-        other => other,
+        other => other.map_err(Error::map),
     }
 }
 
-/// The kernel gives entries of a hash in no order; tests want one.
-impl Maps {
-    /// The recorded flows in the order of their keys.
-    pub fn flows_sorted(&self) -> BTreeMap<FlowKey, Flow> {
-        self.flows().collect()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,14 @@ mod attach;
 mod clock;
 mod decap;
 mod error;
+#[expect(unsafe_code, reason = "maps as memory: an mmap, and what it promises")]
+mod mapped;
 mod maps;
 mod object;
+mod read;
+#[cfg(test)]
+mod scratch;
+mod stages;
 mod stats;
 pub(crate) mod unresolved;
 
@@ -23,24 +29,37 @@ use lb_ebpf::abi::{ABI_VERSION, name};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::tables::{MapOp, Tables};
+use stages::Stages;
 
 pub use attach::Mode;
 pub use clock::Clock;
 pub use decap::{FarEnd, decap, far_end, narrow};
 pub use error::Error;
-pub use maps::Maps;
+pub use maps::{Maps, Pinned};
+pub use stages::load as load_stages;
 pub use stats::Counters;
 
-/// Every map of the object: all are pinned under their own names.
-const MAPS: [&str; 12] = [
+/// Every map of the object but the array of its programs ([`stages`]): all are pinned under their
+/// own names.
+const MAPS: [&str; 22] = [
     name::ABI,
     name::INTERFACES,
+    name::VIPS,
+    name::VIP_PREFIXES,
+    name::NAT_SOURCES,
+    name::SEGMENTS,
     name::SERVICES,
     name::RING_SLOTS,
     name::MEMBERS,
     name::REALS,
     name::NAT_REPLIES,
-    name::FLOWS,
+    name::POOL,
+    name::QUIC_SERVERS,
+    name::FLOW_WAYS,
+    name::FLOW_ENTRIES,
+    name::CONNECTIONS,
+    name::TURNS,
+    name::FLOW_EVENTS,
     name::VERDICTS,
     name::SERVICE_TRAFFIC,
     name::REAL_TRAFFIC,
@@ -51,6 +70,7 @@ const MAPS: [&str; 12] = [
 pub struct Datapath {
     ebpf: Ebpf,
     maps: Maps,
+    stages: Stages,
     pins: PathBuf,
     /// The pins are this daemon's own making, and it has not started yet.
     is_trial: bool,
@@ -82,9 +102,10 @@ impl Datapath {
         let is_new = prepare(pins)?;
         let lock = lock(pins)?;
         match Self::load(pins) {
-            Ok((ebpf, maps)) => Ok(Self {
+            Ok((ebpf, maps, stages)) => Ok(Self {
                 ebpf,
                 maps,
+                stages,
                 pins: pins.to_owned(),
                 is_trial: is_new,
                 _lock: lock,
@@ -94,22 +115,24 @@ impl Datapath {
         }
     }
 
-    fn load(pins: &Path) -> Result<(Ebpf, Maps), Error> {
+    fn load(pins: &Path) -> Result<(Ebpf, Maps, Stages), Error> {
         check_version(pins)?;
-        let mut loader = EbpfLoader::new();
-        for map in MAPS {
-            loader.map_pin_path(map, pins.join(map));
-        }
-        let mut ebpf = loader.load(object::OBJECT).map_err(Error::load)?;
+        let mut ebpf = load_with(pins)?;
         program(&mut ebpf)?.load().map_err(Error::program)?;
+        let stages = Stages::load(&mut ebpf, pins)?;
         let mut maps = Maps::take(&mut ebpf)?;
         maps.set_version(ABI_VERSION)?;
-        Ok((ebpf, maps))
+        Ok((ebpf, maps, stages))
     }
 
-    /// The start has succeeded: from now on the pins outlive this process.
-    pub fn keep(&mut self) {
+    /// The start has succeeded, and only this daemon's programs are attached: from now on the pins
+    /// outlive this process.
+    ///
+    /// # Errors
+    /// The pins of earlier programs can't be removed.
+    pub fn keep(&mut self) -> Result<(), Error> {
         self.is_trial = false;
+        self.stages.drop_others()
     }
 
     /// What the maps hold: after a restart, what the last daemon left.
@@ -172,6 +195,29 @@ impl Datapath {
     }
 }
 
+/// The kernel's tick, where a data plane is pinned: asked by a program beside those that run, which
+/// is gone afterwards.
+///
+/// # Errors
+/// Nothing of our version is pinned there, or the kernel refuses.
+pub fn clock_beside(pins: &Path) -> Result<Clock, Error> {
+    if object::OBJECT.is_empty() {
+        return Err(Error::NoObject);
+    }
+    // The object's maps are those that are pinned: none is made that has to be paid for.
+    Maps::open_pinned(pins)?;
+    Clock::measure(&mut load_with(pins)?)
+}
+
+/// Loads the object; its maps are those pinned in `pins`, and are pinned there where they are new.
+fn load_with(pins: &Path) -> Result<Ebpf, Error> {
+    let mut loader = EbpfLoader::new();
+    for map in MAPS {
+        loader.map_pin_path(map, pins.join(map));
+    }
+    loader.load(object::OBJECT).map_err(Error::load)
+}
+
 /// Removes the data plane: detaches every interface and deletes maps and directory. What was
 /// removed is told, by file name; nothing when there was nothing. Pins of others stay.
 ///
@@ -221,10 +267,11 @@ fn remove(pins: &Path) -> Result<Vec<String>, Error> {
     }
 }
 
-/// Whether a file in the pin directory is one of our maps or links.
+/// Whether a file in the pin directory is one of our maps, links or arrays of programs.
 fn is_ours(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy());
     is_link(path)
+        || stages::is_pin(path)
         || name.is_some_and(|name| MAPS.contains(&&*name) || decap::MAPS.contains(&&*name))
 }
 

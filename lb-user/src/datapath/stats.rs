@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aya::maps::{MapData, MapError, PerCpuArray};
-use lb_ebpf::abi::{Reason, Traffic};
+use lb_ebpf::abi::{Connections, FlowEvent, Reason, Traffic};
 
 use super::{Error, Maps};
 
@@ -12,25 +12,33 @@ use super::{Error, Maps};
 pub struct Counters {
     /// Packets by the reason they left for, in the order of [`Reason::ALL`].
     pub verdicts: Vec<(Reason, u64)>,
+    /// Events of the flow table, in the order of [`FlowEvent::ALL`].
+    pub flow_events: Vec<(FlowEvent, u64)>,
     /// By service id.
     pub services: BTreeMap<u32, Traffic>,
     /// By real server id.
     pub reals: BTreeMap<u32, Traffic>,
+    /// Connections that have entries, by real server id.
+    pub connections: BTreeMap<u32, Connections>,
 }
 
 impl Maps {
-    /// Reads the counters of these services and real servers, and of all verdicts.
+    /// Reads the counters of these services and real servers, of all verdicts and of the flow table.
     ///
     /// # Errors
     /// The kernel refuses a read.
     pub fn counters(
         &self,
         services: impl Iterator<Item = u32>,
-        reals: impl Iterator<Item = u32>,
+        reals: impl Iterator<Item = u32> + Clone,
     ) -> Result<Counters, Error> {
         let verdict = |reason: &Reason| {
             let values = self.verdicts.get(&(*reason as u32), 0)?;
             Ok((*reason, values.iter().sum()))
+        };
+        let event = |event: &FlowEvent| {
+            let values = self.flow_events.get(&(*event as u32), 0)?;
+            Ok((*event, values.iter().sum()))
         };
         let read = || -> Result<Counters, MapError> {
             Ok(Counters {
@@ -38,8 +46,13 @@ impl Maps {
                     .iter()
                     .map(verdict)
                     .collect::<Result<_, MapError>>()?,
+                flow_events: FlowEvent::ALL
+                    .iter()
+                    .map(event)
+                    .collect::<Result<_, MapError>>()?,
                 services: sums(&self.service_traffic, services)?,
-                reals: sums(&self.real_traffic, reals)?,
+                connections: reals.clone().map(|id| (id, self.connections(id))).collect(),
+                reals: sums(&self.real_traffic, reals.clone())?,
             })
         };
         read().map_err(Error::map)
@@ -60,6 +73,7 @@ fn sum<'a>(values: impl Iterator<Item = &'a Traffic>) -> Traffic {
         packets: sum.packets + cpu.packets,
         bytes: sum.bytes + cpu.bytes,
         connections: sum.connections + cpu.connections,
+        ended: sum.ended + cpu.ended,
         reply_packets: sum.reply_packets + cpu.reply_packets,
         reply_bytes: sum.reply_bytes + cpu.reply_bytes,
     })

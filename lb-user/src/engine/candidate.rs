@@ -101,9 +101,17 @@ pub(super) fn read(
 }
 
 /// Says what is not wrong enough to refuse the file.
-pub(super) fn warn_of(checked: &Checked, facts: &Facts) {
+pub(super) fn warn_of(checked: &Checked, host: &str, facts: &Facts) {
     for diagnostic in checked.warnings.diagnostics() {
         warn!(help = diagnostic.help.as_deref(), "{}", diagnostic.message);
+    }
+    let host = checked.site.hosts.get(host);
+    let director = host.and_then(|host| host.director.as_ref());
+    for doubt in director
+        .into_iter()
+        .flat_map(|director| facts.doubts(director))
+    {
+        warn!("{doubt}");
     }
     for vip in facts.unanswered(&checked.site) {
         warn!(

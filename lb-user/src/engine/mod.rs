@@ -78,6 +78,8 @@ pub const EVENTS_MAX: usize = 1024;
 const BATCH: usize = 256;
 /// Next hops are made sure of, and slots settled, this often.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
+/// The flow table is swept this often.
+const SWEEP: Duration = Duration::from_secs(1);
 /// Missing next hops are asked for this often.
 const SOLICIT: Duration = Duration::from_secs(1);
 /// The network's state is asked for at most this often, however much changes.
@@ -141,6 +143,9 @@ pub struct Engine {
     solicited: BTreeMap<IpAddr, Instant>,
     next_solicit: Instant,
     next_housekeeping: Instant,
+    next_sweep: Instant,
+    /// Entries of the flow table in use, by the last sweep.
+    pub(crate) flow_entries: u32,
     decided: bool,
     ready: bool,
 }
@@ -205,6 +210,10 @@ impl Engine {
             self.next_solicit = now + SOLICIT;
             self.solicit_missing().await;
         }
+        if now >= self.next_sweep {
+            self.next_sweep = now + SWEEP;
+            self.sweep(now);
+        }
         if now >= self.next_housekeeping {
             self.next_housekeeping = now + HOUSEKEEPING;
             self.keep_house(now).await;
@@ -220,7 +229,8 @@ impl Engine {
 
     /// When [`Self::step`] has something to do next.
     fn deadline(&self) -> Instant {
-        let mut deadline = self.next_solicit.min(self.next_housekeeping);
+        let periodic = self.next_solicit.min(self.next_housekeeping);
+        let mut deadline = periodic.min(self.next_sweep);
         if let Some(probes) = self.targets.deadline() {
             deadline = deadline.min(probes);
         }

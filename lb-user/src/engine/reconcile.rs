@@ -1,14 +1,15 @@
 //! Making the maps hold what they should: build, diff, apply, and the settling of slots.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use lb_ebpf::abi::{Endpoint, FLOWS_MAX, FlowKey, Interface};
+use lb_ebpf::abi::Flow;
 use tracing::{debug, error, info};
 
 use super::{Engine, wish};
+use crate::config::{Fragments, Service};
 use crate::tables::build::build;
-use crate::tables::{Built, Full, MapOp, Tables, Wish, diff};
+use crate::tables::{Built, Full, MapOp, ServiceKey, Tables, Wish, diff};
 use crate::{datapath, time};
 
 impl Engine {
@@ -45,22 +46,16 @@ impl Engine {
         let site = &self.site.checked.site;
         let network = &mut self.network;
         let services = wish::services(site, &self.targets, network, &self.clock);
-        let interfaces = self
-            .attached
-            .values()
-            .filter_map(|attached| {
-                let mac = self.network.links.get(&attached.ifindex)?.mac?;
-                Some(Interface {
-                    ifindex: attached.ifindex,
-                    flags: 0,
-                    mac,
-                    _pad: [0; 2],
-                })
-            })
-            .collect();
+        let host = site.hosts.get(&self.site.host);
+        let pool = wish::pool(host.and_then(|host| host.director.as_ref()));
+        let fragments = site.director.fragments == Fragments::Forward;
+        let attached = self.attached.values().map(|attached| attached.ifindex);
+        let interfaces = wish::interfaces(attached, &self.network);
         let wish = Wish {
             interfaces,
             services,
+            pool,
+            fragments,
         };
         build(&wish, &self.loaded, &mut self.memo)
     }
@@ -73,7 +68,7 @@ impl Engine {
             self.datapath.apply(op)?;
             self.loaded.apply(op);
         }
-        if ops.iter().any(|op| matches!(op, MapOp::RemoveService(_))) {
+        if ops.iter().any(|op| matches!(op, MapOp::RemoveReal(_))) {
             self.forget_flows();
         }
         if !ops.is_empty() {
@@ -83,26 +78,25 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes the flows of services that are gone: their ids will be given to others.
+    /// Forgets the flows of real servers that are gone: their ids will be given to others.
     pub(super) fn forget_flows(&mut self) {
-        let ids: BTreeSet<u32> = self
-            .loaded
-            .services
-            .values()
-            .map(|service| service.id)
-            .collect();
-        let maps = self.datapath.maps();
-        let gone: Vec<FlowKey> = maps
-            .flows()
-            .take(WALK_MAX)
-            .map(|(key, _)| key)
-            .filter(|key| !ids.contains(&key.service))
-            .collect();
-        for key in &gone {
-            if let Err(error) = maps.remove_flow(key) {
-                Self::failed("a flow of a removed service stays", &error);
-            }
+        let reals = &self.loaded.reals;
+        let is_there = |flow: &Flow| {
+            reals
+                .get(&flow.real)
+                .is_some_and(|real| real.service == flow.service)
+        };
+        let forgotten = self.datapath.maps().forget_flows(|_, flow| !is_there(flow));
+        if forgotten > 0 {
+            debug!(forgotten, "flows of removed real servers are forgotten");
         }
+    }
+
+    /// Frees the entries of flows that have been silent for too long.
+    pub(super) fn sweep(&mut self, now: Instant) {
+        // Our tick is reckoned, not read: what has just expired may be a packet's this very moment.
+        let tick = self.tick(now).wrapping_sub(self.clock.hz);
+        self.flow_entries = self.datapath.maps().sweep(tick).left;
     }
 
     /// Settles the slots whose former flows are gone.
@@ -110,29 +104,20 @@ impl Engine {
         let services = &self.site.checked.site.services;
         let timeouts: BTreeMap<_, Duration> = services
             .iter()
-            .filter_map(|service| Some((wish::key(service)?, service.timeouts.established)))
+            .map(|service| (wish::key(service), settles_after(service)))
             .collect();
         let now = time::now();
-        let timeout = |key: &Endpoint| timeouts.get(key).copied().unwrap_or(Duration::MAX);
+        let timeout = |key: &ServiceKey| timeouts.get(key).copied().unwrap_or(Duration::MAX);
         let mut due = self.settling.due(now, timeout);
         if due.is_empty() {
             return Ok(());
         }
         let tick = self.tick(now);
-        // The kernel starts over when the entry that a walk stands at is replaced: one that takes
-        // too long has not seen all, and settles nothing.
-        let mut seen = 0;
-        let flows = self
-            .datapath
-            .maps()
-            .flows()
-            .inspect(|_| seen += 1)
-            .take(WALK_MAX);
-        due.hold(&self.loaded, flows, tick);
-        if seen >= WALK_MAX || due.is_empty() {
+        due.hold(&self.loaded, self.datapath.maps().flows(), tick);
+        if due.is_empty() {
             return Ok(());
         }
-        let settled = due.settle(&self.loaded);
+        let settled = due.settle(&self.loaded)?;
         if settled != self.loaded {
             self.apply(&settled, now)?;
             info!("rings settled: their former flows are gone");
@@ -141,8 +126,14 @@ impl Engine {
     }
 }
 
-/// Entries a walk over the flows looks at, at most.
-const WALK_MAX: usize = 2 * FLOWS_MAX as usize;
+/// How long flows without an entry, or clients without one, may have been where the ring had them
+/// before it changed.
+fn settles_after(service: &Service) -> Duration {
+    let clients = service.persistence.map(|persistence| persistence.timeout);
+    clients
+        .unwrap_or_default()
+        .max(service.timeouts.established)
+}
 
 /// Why the maps are not as they should be.
 #[derive(Debug, thiserror::Error)]

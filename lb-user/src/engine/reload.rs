@@ -59,7 +59,7 @@ impl Engine {
             self.dirty = true;
             return Err(error);
         }
-        warn_of(&self.site.checked, &facts);
+        warn_of(&self.site.checked, &self.site.host, &facts);
         self.site.generation += 1;
         self.site.loaded_at = time::wall();
         Ok(())
@@ -68,9 +68,11 @@ impl Engine {
     /// Puts the file that `self.site` names into force: first what can be refused, then the maps.
     pub(super) async fn put_in_force(&mut self, wanted: &Interfaces) -> Result<(), StartError> {
         self.follow_targets();
+        self.network.served = wanted.values().copied().collect();
         self.network.own = identity::addresses().into_iter().collect();
         self.refresh_paths().await?;
         self.warn_of_sources();
+        self.warn_of_ways();
         // To see whether it fits; the interfaces come later.
         drop(self.wanted()?);
         let status = self.listen().await?;
@@ -85,6 +87,7 @@ impl Engine {
             return Err(error.into());
         }
         self.leave_others(wanted);
+        self.hint_of_vlans();
         if let Some(status) = status {
             self.status = Some(status);
         }
@@ -110,6 +113,34 @@ impl Engine {
         }
     }
 
+    /// Says so where frames to a real server would need more than one VLAN tag.
+    fn warn_of_ways(&self) {
+        let services = &self.site.checked.site.services;
+        let reals = services.iter().flat_map(|service| &service.reals);
+        for real in reals.filter(|real| self.network.is_out_of_reach(real.address)) {
+            warn!(
+                real = %real.address,
+                "no way: it is behind a VLAN within a VLAN, or one of 802.1ad; \
+                 serve that VLAN's interface itself"
+            );
+        }
+    }
+
+    /// Says what hides VLAN tags from the program: cards take them out of frames unless told not to.
+    fn hint_of_vlans(&self) {
+        let parents: BTreeSet<u32> = self.network.vlans().map(|(_, hop)| hop.ifindex).collect();
+        let links = parents
+            .iter()
+            .filter_map(|ifindex| self.network.links.get(ifindex));
+        for interface in links.map(|link| &link.name) {
+            info!(
+                %interface,
+                "has VLANs: their packets are seen with their tags only after \
+                 `ethtool -K {interface} rxvlan off`"
+            );
+        }
+    }
+
     /// Listens where the site file wants status served, unless that is where it is served already.
     async fn listen(&self) -> Result<Option<Listening>, StartError> {
         let address = self.site.checked.site.director.status;
@@ -130,11 +161,13 @@ impl Engine {
     /// taken to be up until probes say otherwise.
     fn follow_targets(&mut self) {
         let site = &self.site.checked.site;
+        let places = self.loaded.index();
         let names: BTreeMap<u32, &str> = site
             .services
             .iter()
             .filter_map(|service| {
-                Some((self.loaded.services.get(&key(service)?)?.id, &*service.name))
+                let at = places.get(&key(service))?;
+                Some((self.loaded.services.get(at)?.id, &*service.name))
             })
             .collect();
         let was_up: BTreeSet<TargetId> = self

@@ -73,17 +73,19 @@ pub async fn start(options: &cli::Run, events: mpsc::Sender<Event>) -> Result<En
         solicited: BTreeMap::new(),
         next_solicit: started,
         next_housekeeping: started + super::HOUSEKEEPING,
+        next_sweep: started + super::SWEEP,
+        flow_entries: 0,
         decided: false,
         ready: false,
     };
-    warn_of(&engine.site.checked, &facts);
+    warn_of(&engine.site.checked, &engine.site.host, &facts);
     engine
         .network
         .set_neighbours(engine.netlink.neighbours().await?);
     engine.put_in_force(&wanted).await?;
-    // Flows of services that a crash removed without their flows.
+    // Flows of real servers that a crash removed without their flows.
     engine.forget_flows();
-    engine.datapath.keep();
+    engine.datapath.keep()?;
     Ok(engine)
 }
 
@@ -98,6 +100,7 @@ fn remember_hops(network: &mut Network, loaded: &Tables) {
             ifindex: real.ifindex,
             destination: real.next_hop,
             source: real.source,
+            vlan: real.vlan,
         };
         network.remember(IpAddr::from(real.address), hop);
     }

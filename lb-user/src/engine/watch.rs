@@ -9,7 +9,6 @@ use lb_ebpf::abi::Unresolved;
 use tracing::{info, warn};
 
 use super::{Attached, Engine, HOUSEKEEPING, SOLICIT};
-use crate::config::Method;
 use crate::datapath::Mode;
 use crate::network::{Path, netlink};
 use crate::{identity, time};
@@ -75,6 +74,8 @@ impl Engine {
                 None => {}
             }
         }
+        let there = self.attached.values().map(|attached| attached.ifindex);
+        self.network.served = there.filter(|ifindex| *ifindex != 0).collect();
         if moved {
             // An interface that was renamed away from a served name keeps no program.
             let index = |(name, at): (&String, &Attached)| (name.clone(), at.ifindex);
@@ -124,9 +125,9 @@ impl Engine {
     /// stale, since the packets that use them do not pass its stack; settles rings.
     pub(super) async fn keep_house(&mut self, now: Instant) {
         let mut hops: BTreeSet<Path> = self.network.hops().collect();
-        // Replies of nat go to clients, and nothing else would find out that a gateway was replaced.
+        // Replies of nat and fullnat go to clients, and nothing else would find out that a gateway was replaced.
         let services = &self.site.checked.site.services;
-        if services.iter().any(|service| service.method == Method::Nat) {
+        if services.iter().any(|service| service.method.returns_here()) {
             match self.netlink.gateways().await {
                 Ok(gateways) => hops.extend(gateways),
                 Err(error) => Self::failed("gateways are not known", &error),

@@ -25,6 +25,19 @@ pub struct Link {
     pub mtu: u32,
     /// How an XDP program is attached to it.
     pub xdp: Xdp,
+    /// The VLAN it is, where it is one.
+    pub vlan: Option<Vlan>,
+}
+
+/// A link that is a VLAN of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vlan {
+    /// Its number, 0 to 4095.
+    pub id: u16,
+    /// The link whose frames carry its tag.
+    pub parent: u32,
+    /// Whether the tag is one of 802.1Q; else of 802.1ad, which the program does not write.
+    pub is_dot1q: bool,
 }
 
 /// How an XDP program is attached to a link, as the kernel tells.
@@ -70,6 +83,8 @@ pub struct Path {
 pub struct Network {
     /// By interface index.
     pub links: BTreeMap<u32, Link>,
+    /// Interfaces that the program is attached to, or is about to be.
+    pub served: BTreeSet<u32>,
     /// Addresses of this host itself.
     pub own: BTreeSet<IpAddr>,
     /// Resolved neighbours, by interface index and address.
@@ -118,11 +133,13 @@ impl Network {
 
     /// Replaces the paths to all destinations that matter; what is known of others is forgotten.
     pub fn set_paths(&mut self, paths: BTreeMap<IpAddr, Path>) {
-        self.last.retain(|destination, hop| {
-            paths
-                .get(destination)
-                .is_some_and(|path| path.ifindex == hop.ifindex)
+        let mut last = std::mem::take(&mut self.last);
+        last.retain(|destination, hop| {
+            let path = paths.get(destination);
+            let out = path.and_then(|path| self.out_by(path.ifindex));
+            out.is_some_and(|out| (out.ifindex, out.vlan) == (hop.ifindex, hop.vlan))
         });
+        self.last = last;
         self.paths = paths;
     }
 
@@ -147,126 +164,112 @@ impl Network {
             .filter(|path| !self.neighbours.contains_key(&(path.ifindex, path.via)))
     }
 
+    /// How frames leave that the kernel would send by a link. Those of a VLAN leave by the served
+    /// interface below it, tagged: a VLAN has no way for what an XDP program sends. `None` where one
+    /// tag does not do, or a link has no Ethernet address.
+    fn out_by(&self, ifindex: u32) -> Option<Out> {
+        let link = self.links.get(&ifindex)?;
+        let plain = Out {
+            ifindex,
+            vlan: 0,
+            source: link.mac?,
+        };
+        let Some(vlan) = link.vlan.filter(|_| !self.served.contains(&ifindex)) else {
+            return Some(plain);
+        };
+        if self.is_stacked(ifindex) {
+            return None;
+        }
+        let is_below_served = self.served.contains(&vlan.parent);
+        Some(if is_below_served {
+            Out {
+                ifindex: vlan.parent,
+                vlan: vlan.id,
+                ..plain
+            }
+        } else {
+            plain
+        })
+    }
+
+    /// Whether a link is a VLAN of a VLAN, or one of 802.1ad: frames for it would need more than one
+    /// tag of 802.1Q.
+    fn is_stacked(&self, ifindex: u32) -> bool {
+        let vlan = |ifindex| self.links.get(&ifindex).and_then(|link| link.vlan);
+        vlan(ifindex).is_some_and(|found| !found.is_dot1q || vlan(found.parent).is_some())
+    }
+
+    /// Whether a destination is behind a link that frames can't be tagged for.
+    pub fn is_out_of_reach(&self, destination: IpAddr) -> bool {
+        self.paths.get(&destination).is_some_and(|path| {
+            !self.served.contains(&path.ifindex) && self.is_stacked(path.ifindex)
+        })
+    }
+
+    /// The VLANs that packets can leave by, with what the program has to know of them.
+    pub fn vlans(&self) -> impl Iterator<Item = (u32, NextHop)> + '_ {
+        let links = self.links.keys().copied();
+        links.filter_map(|ifindex| {
+            let out = self.out_by(ifindex).filter(|out| out.vlan != 0)?;
+            let hop = NextHop {
+                ifindex: out.ifindex,
+                destination: Mac::default(),
+                source: out.source,
+                vlan: out.vlan,
+            };
+            Some((ifindex, hop))
+        })
+    }
+
+    /// Bytes an IP packet may have on its way to a destination, as far as this host knows.
+    pub fn mtu(&self, destination: IpAddr) -> Option<u32> {
+        let path = self.paths.get(&destination)?;
+        let link = self.links.get(&path.ifindex)?.mtu;
+        Some(path.mtu.unwrap_or(link).min(link))
+    }
+
+    /// The same where packets may come in that are longer, one by one as they were sent: a program in
+    /// the driver sees them so. In the stack they have been put together, and lengths tell nothing.
+    pub fn narrow_mtu(&self, destination: IpAddr) -> Option<u32> {
+        let way = self.mtu(destination)?;
+        let served = self.served.iter().map(|ifindex| self.links.get(ifindex));
+        let (mut is_native, mut is_wider) = (true, false);
+        for link in served {
+            is_native &= link.is_some_and(|link| link.xdp == Xdp::Native);
+            is_wider |= link.is_some_and(|link| link.mtu > way);
+        }
+        (is_native && is_wider).then_some(way)
+    }
+
     /// The next hop towards a destination: resolved now, or the last one that was.
     pub fn next_hop(&mut self, destination: IpAddr) -> Option<NextHop> {
         let path = self.paths.get(&destination)?;
-        let source = self.links.get(&path.ifindex)?.mac?;
+        let Out {
+            ifindex,
+            vlan,
+            source,
+        } = self.out_by(path.ifindex)?;
         let Some(mac) = self.neighbours.get(&(path.ifindex, path.via)) else {
             let last = self.last.get(&destination)?;
             return Some(NextHop { source, ..*last });
         };
         let hop = NextHop {
-            ifindex: path.ifindex,
+            ifindex,
             destination: *mac,
             source,
+            vlan,
         };
         self.last.insert(destination, hop);
         Some(hop)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ETH0: u32 = 2;
-    const ETH1: u32 = 3;
-
-    fn mac(last: u8) -> Mac {
-        Mac([2, 0, 0, 0, 0, last])
-    }
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    fn network() -> Network {
-        let link = |name: &str, last| Link {
-            name: name.to_owned(),
-            mac: Some(mac(last)),
-            mtu: 1500,
-            xdp: Xdp::None,
-        };
-        let mut network = Network::default();
-        network.links.insert(ETH0, link("eth0", 100));
-        network.links.insert(ETH1, link("eth1", 101));
-        network.set_paths(BTreeMap::from([
-            (
-                ip("10.0.0.11"),
-                Path {
-                    ifindex: ETH0,
-                    via: ip("10.0.0.11"),
-                    source: None,
-                    mtu: None,
-                },
-            ),
-            (
-                ip("10.9.0.1"),
-                Path {
-                    ifindex: ETH1,
-                    via: ip("10.1.0.254"),
-                    source: None,
-                    mtu: None,
-                },
-            ),
-        ]));
-        network
-    }
-
-    #[test]
-    fn a_next_hop_needs_a_path_and_a_neighbour() {
-        let mut network = network();
-        assert_eq!(network.next_hop(ip("10.0.0.11")), None);
-        assert_eq!(network.missing().count(), 2);
-        network.resolved(ETH0, ip("10.0.0.11"), mac(11));
-        let hop = network.next_hop(ip("10.0.0.11")).unwrap();
-        assert_eq!(
-            hop,
-            NextHop {
-                ifindex: ETH0,
-                destination: mac(11),
-                source: mac(100)
-            }
-        );
-        assert_eq!(network.next_hop(ip("10.0.0.12")), None);
-    }
-
-    #[test]
-    fn behind_a_router_the_next_hop_is_the_router() {
-        let mut network = network();
-        network.resolved(ETH1, ip("10.1.0.254"), mac(254));
-        let hop = network.next_hop(ip("10.9.0.1")).unwrap();
-        assert_eq!((hop.ifindex, hop.destination), (ETH1, mac(254)));
-    }
-
-    #[test]
-    fn a_neighbour_that_times_out_is_used_on_and_a_new_address_takes_effect() {
-        let mut network = network();
-        network.resolved(ETH0, ip("10.0.0.11"), mac(11));
-        let hop = network.next_hop(ip("10.0.0.11"));
-        network.unresolved(ETH0, ip("10.0.0.11"));
-        assert_eq!(network.next_hop(ip("10.0.0.11")), hop);
-        network.resolved(ETH0, ip("10.0.0.11"), mac(12));
-        assert_eq!(
-            network.next_hop(ip("10.0.0.11")).unwrap().destination,
-            mac(12)
-        );
-    }
-
-    #[test]
-    fn a_destination_that_moves_to_another_link_is_not_reached_by_the_old_hop() {
-        let mut network = network();
-        network.resolved(ETH0, ip("10.0.0.11"), mac(11));
-        network.next_hop(ip("10.0.0.11")).unwrap();
-        network.set_paths(BTreeMap::from([(
-            ip("10.0.0.11"),
-            Path {
-                ifindex: ETH1,
-                via: ip("10.1.0.254"),
-                source: None,
-                mtu: None,
-            },
-        )]));
-        assert_eq!(network.next_hop(ip("10.0.0.11")), None);
-    }
+/// How frames leave.
+struct Out {
+    ifindex: u32,
+    vlan: u16,
+    source: Mac,
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lb_ebpf::abi::Mac;
-use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached};
+use netlink_packet_route::link::{
+    InfoData, InfoVlan, LinkAttribute, LinkInfo, LinkMessage, LinkXdp, VlanProtocol, XdpAttached,
+};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
@@ -31,7 +33,7 @@ use rtnetlink::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use super::{Link, Path, Xdp};
+use super::{Link, Path, Vlan, Xdp};
 
 /// A neighbour is resolved, or (`None`) no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,17 +323,42 @@ fn link(message: &LinkMessage) -> Link {
         mac: None,
         mtu: 0,
         xdp: Xdp::None,
+        vlan: None,
     };
+    let (mut parent, mut info) = (None, None);
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::Address(bytes) => link.mac = mac(bytes),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Xdp(attributes) => link.xdp = xdp(attributes),
+            LinkAttribute::Link(ifindex) => parent = Some(*ifindex),
+            LinkAttribute::LinkInfo(found) => info = Some(found),
             _ => {}
         }
     }
+    link.vlan = parent
+        .zip(info)
+        .and_then(|(parent, info)| vlan(parent, info));
     link
+}
+
+/// What tells that a link is a VLAN of another one.
+fn vlan(parent: u32, info: &[LinkInfo]) -> Option<Vlan> {
+    let data = info.iter().find_map(|info| match info {
+        LinkInfo::Data(InfoData::Vlan(data)) => Some(data),
+        _ => None,
+    })?;
+    let id = data.iter().find_map(|data| match data {
+        InfoVlan::Id(id) => Some(*id),
+        _ => None,
+    })?;
+    let other = |data: &InfoVlan| matches!(data, InfoVlan::Protocol(protocol) if *protocol != VlanProtocol::Ieee8021Q);
+    Some(Vlan {
+        id,
+        parent,
+        is_dot1q: !data.iter().any(other),
+    })
 }
 
 fn xdp(attributes: &[LinkXdp]) -> Xdp {
@@ -386,4 +413,44 @@ fn mtu(metrics: &[RouteMetric]) -> Option<u32> {
 
 fn mac(bytes: &[u8]) -> Option<Mac> {
     <[u8; 6]>::try_from(bytes).ok().map(Mac)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(protocol: VlanProtocol) -> LinkMessage {
+        let data = vec![InfoVlan::Protocol(protocol), InfoVlan::Id(20)];
+        let mut message = LinkMessage::default();
+        message.attributes = vec![
+            LinkAttribute::IfName("eth0.20".to_owned()),
+            LinkAttribute::Link(2),
+            LinkAttribute::LinkInfo(vec![
+                LinkInfo::Kind(netlink_packet_route::link::InfoKind::Vlan),
+                LinkInfo::Data(InfoData::Vlan(data)),
+            ]),
+        ];
+        message
+    }
+
+    #[test]
+    fn a_vlan_tells_its_number_and_the_link_below() {
+        let vlan = |is_dot1q| Vlan {
+            id: 20,
+            parent: 2,
+            is_dot1q,
+        };
+        assert_eq!(link(&told(VlanProtocol::Ieee8021Q)).vlan, Some(vlan(true)));
+        assert_eq!(
+            link(&told(VlanProtocol::Ieee8021Ad)).vlan,
+            Some(vlan(false))
+        );
+    }
+
+    #[test]
+    fn a_link_to_a_peer_is_no_vlan() {
+        let mut message = LinkMessage::default();
+        message.attributes = vec![LinkAttribute::Link(2)];
+        assert_eq!(link(&message).vlan, None);
+    }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
-use lb_ebpf::abi::{REAL_LOCAL, REAL_UP, Real, Traffic};
+use lb_ebpf::abi::{self, FLOWS_MAX, REAL_LOCAL, REAL_UP, Real, TRACKED, Traffic};
 
 use super::view::{
-    InterfaceStatus, PortStatus, RealStatus, ServiceStatus, SiteStatus, Status, TrafficStatus,
+    ConnectionsStatus, FlowsStatus, InterfaceStatus, PoolStatus, PortStatus, RealStatus,
+    ServiceStatus, SiteStatus, Status, TrafficStatus,
 };
 use crate::config::{Method, RealServer, Service};
 use crate::datapath::Counters;
@@ -35,6 +36,18 @@ pub(super) fn status(engine: &mut Engine) -> Result<Status, String> {
         .map(|(id, real)| ((real.service, endpoint(real)), *id))
         .collect();
     let site = &engine.site;
+    let places = engine.loaded.index();
+    let programmed = |declared: &Service| engine.loaded.services.get(places.get(&key(declared))?);
+    let services: Vec<ServiceStatus> = site
+        .checked
+        .site
+        .services
+        .iter()
+        .map(|declared| {
+            let programmed = programmed(declared);
+            service(engine, declared, programmed, &counters, &ids)
+        })
+        .collect();
     Ok(Status {
         host: site.host.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -48,13 +61,17 @@ pub(super) fn status(engine: &mut Engine) -> Result<Status, String> {
         },
         problem: engine.problem.clone(),
         interfaces: interfaces(engine),
-        services: site
-            .checked
-            .site
-            .services
-            .iter()
-            .map(|declared| service(engine, declared, &counters, &ids))
-            .collect(),
+        pool: pool(engine, &services),
+        services,
+        flows: FlowsStatus {
+            entries: engine.flow_entries,
+            entries_max: FLOWS_MAX,
+            events: counters
+                .flow_events
+                .iter()
+                .map(|(event, count)| (event.label().to_owned(), *count))
+                .collect(),
+        },
         verdicts: counters
             .verdicts
             .iter()
@@ -82,21 +99,40 @@ fn interfaces(engine: &Engine) -> Vec<InterfaceStatus> {
     engine.attached.iter().map(status).collect()
 }
 
+/// The pool's use: of fullnat's flows each has one port.
+fn pool(engine: &Engine, services: &[ServiceStatus]) -> Option<PoolStatus> {
+    let site = &engine.site.checked.site;
+    let director = site.hosts.get(&engine.site.host)?.director.as_ref()?;
+    let entries = director.pool.iter();
+    let ports = entries.map(|entry| u64::from(entry.ports.last - entry.ports.first) + 1);
+    let of_pool = services.iter().zip(&site.services);
+    let of_pool = of_pool.filter(|(_, declared)| declared.method == Method::Fullnat);
+    let flows =
+        of_pool.map(|(told, _)| told.connections_now.active + told.connections_now.inactive);
+    (!director.pool.is_empty()).then(|| PoolStatus {
+        flows: flows.sum(),
+        ports: ports.sum(),
+    })
+}
+
 fn service(
     engine: &Engine,
     declared: &Service,
+    programmed: Option<&abi::Service>,
     counters: &Counters,
     ids: &BTreeMap<(u32, SocketAddr), u32>,
 ) -> ServiceStatus {
-    let key = key(declared);
-    let programmed = key.and_then(|key| engine.loaded.services.get(&key));
     let shares = programmed
         .map(|service| shares(engine, service))
         .unwrap_or_default();
     let real = |real: &RealServer| {
         let id = programmed.and_then(|service| ids.get(&(service.id, real.endpoint())).copied());
-        self::real(engine, declared, real, id, &shares, counters)
+        let connections = id
+            .map(|id| connections(programmed, id, counters))
+            .unwrap_or_default();
+        self::real(engine, declared, real, id, &shares, connections, counters)
     };
+    let reals: Vec<RealStatus> = declared.servers().iter().map(real).collect();
     ServiceStatus {
         name: declared.name.clone(),
         vip: declared.vip.to_string(),
@@ -107,12 +143,17 @@ fn service(
         protocol: declared.protocol.word().to_owned(),
         method: declared.method.word().to_owned(),
         scheduler: declared.scheduler.word().to_owned(),
-        unsettled_slots: key.map_or(0, |key| engine.settling.unsettled(&key) as u64),
+        unsettled_slots: engine.settling.unsettled(&key(declared)) as u64,
         traffic: programmed
             .and_then(|service| counters.services.get(&service.id))
             .map(traffic)
             .unwrap_or_default(),
-        reals: declared.servers().iter().map(real).collect(),
+        connections_now: ConnectionsStatus {
+            active: reals.iter().map(|real| real.connections_now.active).sum(),
+            inactive: reals.iter().map(|real| real.connections_now.inactive).sum(),
+            connections_estimated: !programmed.is_some_and(is_tracked),
+        },
+        reals,
     }
 }
 
@@ -122,17 +163,26 @@ fn real(
     declared: &RealServer,
     id: Option<u32>,
     shares: &BTreeMap<u32, f64>,
+    connections_now: ConnectionsStatus,
     counters: &Counters,
 ) -> RealStatus {
     let target = engine.targets.get(&service.name, declared.endpoint());
     let programmed = id.and_then(|id| engine.loaded.reals.get(&id));
     let next_hop = match programmed {
         Some(real) if real.flags & REAL_LOCAL != 0 => "this host".to_owned(),
-        _ if service.method == Method::Nat && engine.network.own.contains(&declared.address) => {
-            "this host, where nat does not change the port".to_owned()
+        _ if service.method.can_change_ports()
+            && engine.network.own.contains(&declared.address) =>
+        {
+            format!(
+                "this host, where {} does not change the port",
+                service.method
+            )
         }
         _ if service.method == Method::Dr && !engine.network.is_on_link(declared.address) => {
             "behind a router, where dr does not reach".to_owned()
+        }
+        _ if engine.network.is_out_of_reach(declared.address) => {
+            "behind a VLAN that frames can't be tagged for".to_owned()
         }
         Some(real) if real.ifindex != 0 => real.next_hop.to_string(),
         _ => "unresolved".to_owned(),
@@ -157,20 +207,49 @@ fn real(
             .and_then(|id| counters.reals.get(&id))
             .map(traffic)
             .unwrap_or_default(),
+        connections_now,
     }
 }
 
-/// The part of a service's slots that each real server owns.
-fn shares(engine: &Engine, service: &lb_ebpf::abi::Service) -> BTreeMap<u32, f64> {
+/// Whether every flow of a service has an entry.
+const fn is_tracked(service: &abi::Service) -> bool {
+    service.flags & TRACKED != 0
+}
+
+/// What a real server has open: exact where all its flows have entries, else what opened less what
+/// ended.
+fn connections(service: Option<&abi::Service>, id: u32, counters: &Counters) -> ConnectionsStatus {
+    if service.is_some_and(is_tracked) {
+        let counted = counters.connections.get(&id).copied().unwrap_or_default();
+        return ConnectionsStatus {
+            active: counted.active.into(),
+            inactive: counted.inactive.into(),
+            connections_estimated: false,
+        };
+    }
+    let traffic = counters.reals.get(&id).copied().unwrap_or_default();
+    ConnectionsStatus {
+        active: traffic.connections.saturating_sub(traffic.ended),
+        inactive: 0,
+        connections_estimated: true,
+    }
+}
+
+/// The part of a service's turns, or else of its slots, that each real server has.
+fn shares(engine: &Engine, service: &abi::Service) -> BTreeMap<u32, f64> {
     let members = engine.loaded.members_of(service);
-    let ring = engine.loaded.ring_of(service);
+    let turns = engine.loaded.turns_of(service);
+    let ring = match turns.is_empty() {
+        true => engine.loaded.ring_of(service),
+        false => turns,
+    };
     let mut slots: BTreeMap<u32, u32> = BTreeMap::new();
     for slot in ring.iter() {
         if let Some(id) = members.get(usize::from(slot.current())) {
             *slots.entry(*id).or_default() += 1;
         }
     }
-    let all = f64::from(service.ring_len.max(1));
+    let all = f64::from(slots.values().sum::<u32>().max(1));
     slots
         .into_iter()
         .map(|(id, count)| (id, f64::from(count) / all))
@@ -182,6 +261,7 @@ fn traffic(traffic: &Traffic) -> TrafficStatus {
         packets: traffic.packets,
         bytes: traffic.bytes,
         connections: traffic.connections,
+        ended: traffic.ended,
         reply_packets: traffic.reply_packets,
         reply_bytes: traffic.reply_bytes,
     }

@@ -11,7 +11,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::view::{RealStatus, ServiceStatus, Status, TrafficStatus};
+use super::view::{FlowsStatus, RealStatus, ServiceStatus, Status, TrafficStatus};
 
 /// The metrics of a state.
 pub(super) fn response(status: Status) -> Response {
@@ -130,7 +130,18 @@ fn families(status: &Status) -> Vec<Family> {
             "Weight by the site file",
             real_rows(status, |r| r.weight.into()),
         ),
+        gauge(
+            "real_active_connections",
+            "Connections open; an estimate where not every flow has an entry",
+            real_rows(status, |r| r.connections_now.active),
+        ),
+        gauge(
+            "real_inactive_connections",
+            "Connections remembered that are not established, where every flow has an entry",
+            real_rows(status, |r| r.connections_now.inactive),
+        ),
     ];
+    families.extend(flows(&status.flows));
     for (name, help, value) in TRAFFIC {
         let of_services = rows(status, |service| value(&service.traffic));
         families.push(counter(&format!("service_{name}"), help, of_services));
@@ -140,10 +151,33 @@ fn families(status: &Status) -> Vec<Family> {
     families
 }
 
+/// The table of flows.
+fn flows(flows: &FlowsStatus) -> [Family; 3] {
+    let one = |value: u32| vec![(Vec::new(), u64::from(value))];
+    let event = |(event, count): (&String, &u64)| (vec![("event", event.clone())], *count);
+    [
+        gauge(
+            "flow_entries",
+            "Entries of the flow table in use",
+            one(flows.entries),
+        ),
+        gauge(
+            "flow_entries_max",
+            "Entries of the flow table",
+            one(flows.entries_max),
+        ),
+        counter(
+            "flow_events",
+            "What happened in the flow table",
+            flows.events.iter().map(event).collect(),
+        ),
+    ]
+}
+
 /// A counter of a service or real server: its name, what it counts, where it is found.
 type TrafficMetric = (&'static str, &'static str, fn(&TrafficStatus) -> u64);
 
-const TRAFFIC: [TrafficMetric; 5] = [
+const TRAFFIC: [TrafficMetric; 6] = [
     ("packets", "Packets towards the real servers", |t| t.packets),
     (
         "bytes",
@@ -151,6 +185,9 @@ const TRAFFIC: [TrafficMetric; 5] = [
         |t| t.bytes,
     ),
     ("connections", "New TCP connections", |t| t.connections),
+    ("ended", "FINs and RSTs towards the real servers", |t| {
+        t.ended
+    }),
     (
         "reply_packets",
         "Packets back from the real servers (nat)",

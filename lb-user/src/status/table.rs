@@ -1,6 +1,8 @@
 //! The view as a table for people: `viaduct status`.
 
-use super::view::{InterfaceStatus, RealStatus, ServiceStatus, Status};
+use super::view::{
+    ConnectionsStatus, InterfaceStatus, PoolStatus, RealStatus, ServiceStatus, Status,
+};
 
 /// Renders the state in columns, like `ipvsadm -L -n` but with health.
 pub fn render(status: &Status) -> String {
@@ -22,12 +24,13 @@ pub fn render(status: &Status) -> String {
     text
 }
 
-const HEADINGS: [&str; 8] = [
+const HEADINGS: [&str; 9] = [
     "SERVICE",
     "METHOD",
     "HEALTH",
     "WEIGHT",
     "SHARE",
+    "ACTIVE",
     "CONNECTIONS",
     "PACKETS",
     "BYTES",
@@ -57,10 +60,13 @@ fn head(status: &Status) -> String {
             .unwrap_or_default();
         text += &format!("{name}: {mode} XDP{because}\n");
     }
+    if let Some(PoolStatus { flows, ports }) = status.pool {
+        text += &format!("pool: {flows} flows, {ports} ports\n");
+    }
     text
 }
 
-fn service_row(service: &ServiceStatus) -> [String; 8] {
+fn service_row(service: &ServiceStatus) -> [String; 9] {
     let up = service.reals.iter().filter(|real| real.share > 0.0).count();
     [
         format!(
@@ -71,13 +77,14 @@ fn service_row(service: &ServiceStatus) -> [String; 8] {
         format!("{up} of {} serve", service.reals.len()),
         String::new(),
         String::new(),
+        active(&service.connections_now),
         service.traffic.connections.to_string(),
         service.traffic.packets.to_string(),
         service.traffic.bytes.to_string(),
     ]
 }
 
-fn real_row(real: &RealStatus) -> [String; 8] {
+fn real_row(real: &RealStatus) -> [String; 9] {
     let health = match &real.health_reason {
         Some(reason) if real.health != "up" => format!("{}: {reason}", real.health),
         // An Ethernet address is nothing to tell; why there is none, is.
@@ -90,21 +97,30 @@ fn real_row(real: &RealStatus) -> [String; 8] {
         health,
         real.weight.to_string(),
         format!("{:.1} %", real.share * 100.0),
+        active(&real.connections_now),
         real.traffic.connections.to_string(),
         real.traffic.packets.to_string(),
         real.traffic.bytes.to_string(),
     ]
 }
 
+/// Connections that are open: active and inactive ones as LVS tells them, or about how many.
+fn active(now: &ConnectionsStatus) -> String {
+    match now.connections_estimated {
+        true => format!("~{}", now.active),
+        false => format!("{} + {}", now.active, now.inactive),
+    }
+}
+
 /// Rows in columns as wide as their widest cell; the first three are aligned left, numbers right.
-fn columns(rows: &[[String; 8]]) -> String {
+fn columns(rows: &[[String; 9]]) -> String {
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())
             .max()
             .unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..8).map(width).collect();
+    let widths: Vec<usize> = (0..9).map(width).collect();
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();

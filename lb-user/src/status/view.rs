@@ -23,6 +23,12 @@ pub struct Status {
     pub interfaces: Vec<InterfaceStatus>,
     /// The virtual services, in the order of the site file.
     pub services: Vec<ServiceStatus>,
+    /// The table of flows.
+    #[serde(default)]
+    pub flows: FlowsStatus,
+    /// The pool of fullnat; null where this director has none.
+    #[serde(default)]
+    pub pool: Option<PoolStatus>,
     /// Packets by the reason they left for.
     pub verdicts: BTreeMap<String, u64>,
 }
@@ -42,6 +48,26 @@ pub struct SiteStatus {
     pub last_error: Option<String>,
     /// How many were refused since the start.
     pub refused: u64,
+}
+
+/// The table of flows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FlowsStatus {
+    /// Entries in use, at the last sweep a second ago at most.
+    pub entries: u32,
+    /// Entries there are.
+    pub entries_max: u32,
+    /// How often what happened in it.
+    pub events: BTreeMap<String, u64>,
+}
+
+/// The pool of fullnat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolStatus {
+    /// Flows that have a port of it.
+    pub flows: u64,
+    /// Ports it has; each serves a flow towards every real server.
+    pub ports: u64,
 }
 
 /// An interface served.
@@ -75,6 +101,9 @@ pub struct ServiceStatus {
     /// What passed.
     #[serde(flatten)]
     pub traffic: TrafficStatus,
+    /// What is open.
+    #[serde(flatten)]
+    pub connections_now: ConnectionsStatus,
     /// Its real servers, in the order of the site file.
     pub reals: Vec<RealStatus>,
 }
@@ -120,6 +149,23 @@ pub struct RealStatus {
     /// What passed.
     #[serde(flatten)]
     pub traffic: TrafficStatus,
+    /// What is open.
+    #[serde(flatten)]
+    pub connections_now: ConnectionsStatus,
+}
+
+/// Connections, or UDP flows, at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionsStatus {
+    /// Established ones.
+    #[serde(default)]
+    pub active: u64,
+    /// All others that are remembered; 0 where they are estimated.
+    #[serde(default)]
+    pub inactive: u64,
+    /// Not counted one by one, but reckoned: connections opened less connections ended.
+    #[serde(default)]
+    pub connections_estimated: bool,
 }
 
 impl RealStatus {
@@ -142,6 +188,9 @@ pub struct TrafficStatus {
     pub bytes: u64,
     /// New TCP connections (SYNs forwarded).
     pub connections: u64,
+    /// FINs and RSTs forwarded.
+    #[serde(default)]
+    pub ended: u64,
     /// Packets back (nat only).
     pub reply_packets: u64,
     /// Bytes back (nat only).

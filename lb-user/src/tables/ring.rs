@@ -25,11 +25,12 @@ pub const SIZE_MAX: u32 = 1 << 16;
 const SLOTS_PER_SERVER: u32 = 100;
 
 /// A real server as the ring sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Candidate {
     /// Index among the service's members: what the slots will say.
     pub member: u16,
-    /// What its permutation is made of.
+    /// What its permutation is made of: its address; where the service has several real servers at
+    /// that, the port as well, else 0, so that services of the same hosts have the same ring.
     pub identity: SocketAddr,
     /// Its share; not 0.
     pub weight: u16,
@@ -76,7 +77,7 @@ pub fn fill(candidates: &[Candidate], size: u32) -> Vec<u16> {
 
 /// Slots for each candidate: proportional to weight, by largest remainder, at least one each, and
 /// `size` in all.
-fn quotas(candidates: &[&Candidate], size: u32) -> Vec<u32> {
+pub(super) fn quotas(candidates: &[&Candidate], size: u32) -> Vec<u32> {
     let total: u64 = candidates.iter().map(|c| u64::from(c.weight)).sum();
     if total == 0 {
         return vec![0; candidates.len()];

@@ -3,19 +3,24 @@
 //!
 //! Time is an input; the flows are the caller's to look through.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lb_ebpf::abi::{Endpoint, Flow, FlowKey, RING_SLOTS_MAX, Service, Slot};
-use lb_ebpf::select::{flow_hash, slot_of};
+use lb_ebpf::abi::{FlowKey, HASH_CLIENT, SERVICE_SLOTS, Service, Slot, kind, scheduler};
+use lb_ebpf::select::{client_hash, flow_hash, slot_of};
 
-use super::stretch::Room;
-use super::{Tables, ring};
+use super::flows::Entry;
+use super::ring;
+use super::roots::{self, Directory};
+use super::shared::Shared;
+use super::{Full, ServiceKey, Tables};
 
-/// Since when each slot is unsettled. Bounded by the number of slots.
+/// Since when each slot is unsettled. Bounded by the number of slots; services that share a ring and
+/// its past share this.
 #[derive(Clone, Debug, Default)]
 pub struct Settling {
-    services: BTreeMap<Endpoint, Waiting>,
+    services: BTreeMap<ServiceKey, Waiting>,
 }
 
 /// The unsettled slots of one ring.
@@ -23,49 +28,69 @@ pub struct Settling {
 struct Waiting {
     ring: u32,
     len: u32,
-    since: BTreeMap<u32, Instant>,
+    since: Since,
 }
+
+/// Slots in their order, each with the moment it became unsettled.
+type Since = Arc<[(u32, Instant)]>;
+/// Which [`Since`] it is, while it lives.
+type Past = *const (u32, Instant);
 
 impl Settling {
     /// Takes note of the rings of `tables` as they are `now`.
     pub fn note(&mut self, tables: &Tables, now: Instant) {
-        self.services
-            .retain(|key, _| tables.services.contains_key(key));
-        for (key, service) in &tables.services {
-            let before = self.services.get(key);
+        let index = tables.index();
+        self.services.retain(|key, _| index.contains_key(key));
+        // What became of a ring and its past, so that services which share both share the answer.
+        let mut known: HashMap<(u32, Option<Past>), Since> = HashMap::new();
+        for (key, at) in index {
+            let Some(service) = tables.services.get(&at) else {
+                continue;
+            };
+            let before = self.services.get(&key);
             if before.is_some_and(|before| before.ring == service.ring) {
                 continue;
             }
-            let since = unsettled_since(&tables.ring_of(service), before, now);
+            let past = before.map(|before| before.since.as_ptr());
+            let since = known
+                .entry((service.ring, past))
+                .or_insert_with(|| unsettled_since(&tables.ring_of(service), before, now));
             let waiting = Waiting {
                 ring: service.ring,
                 len: service.ring_len,
-                since,
+                since: Arc::clone(since),
             };
-            self.services.insert(*key, waiting);
+            self.services.insert(key, waiting);
         }
     }
 
     /// How many slots of a service are unsettled.
-    pub fn unsettled(&self, key: &Endpoint) -> usize {
+    pub fn unsettled(&self, key: &ServiceKey) -> usize {
         self.services
             .get(key)
             .map_or(0, |waiting| waiting.since.len())
     }
 
     /// Slots whose unrecorded flows have had their timeout; `timeout` tells it for a service.
-    pub fn due(&self, now: Instant, timeout: impl Fn(&Endpoint) -> Duration) -> Due {
+    pub fn due(&self, now: Instant, timeout: impl Fn(&ServiceKey) -> Duration) -> Due {
         let mut due = BTreeMap::new();
+        let mut known: HashMap<(Past, Duration), Arc<[u32]>> = HashMap::new();
         for (key, waiting) in &self.services {
+            if waiting.since.is_empty() {
+                continue;
+            }
             let timeout = timeout(key);
-            let slots: BTreeSet<u32> = waiting
-                .since
-                .iter()
-                .filter(|(_, since)| now.saturating_duration_since(**since) >= timeout)
-                .map(|(at, _)| *at)
-                .collect();
+            let is_due = |since: Instant| now.saturating_duration_since(since) >= timeout;
+            let slots = known
+                .entry((waiting.since.as_ptr(), timeout))
+                .or_insert_with(|| {
+                    let all = waiting.since.iter().filter(|(_, since)| is_due(*since));
+                    all.map(|(at, _)| *at).collect()
+                });
             if !slots.is_empty() {
-                due.insert(*key, slots);
+                let slots = Arc::clone(slots);
+                let held = BTreeSet::new();
+                due.insert(*key, DueSlots { slots, held });
             }
         }
         Due(due)
@@ -74,16 +99,15 @@ impl Settling {
 
 /// Since when each unsettled slot of a ring is; `before` tells of the ring it was, of which each
 /// slot has become as many as the ring has grown by.
-fn unsettled_since(
-    ring: &[Slot],
-    before: Option<&Waiting>,
-    now: Instant,
-) -> BTreeMap<u32, Instant> {
+fn unsettled_since(ring: &[Slot], before: Option<&Waiting>, now: Instant) -> Since {
     let since = |at: u32| {
         let before = before?;
         let len = u32::try_from(ring.len()).unwrap_or(u32::MAX);
         let split = (len / before.len.max(1)).max(1);
-        before.since.get(&(at / split)).copied()
+        let found = before
+            .since
+            .binary_search_by_key(&(at / split), |(at, _)| *at);
+        Some(before.since[found.ok()?].1)
     };
     (0..)
         .zip(ring)
@@ -94,7 +118,21 @@ fn unsettled_since(
 
 /// Slots that may settle unless a live flow holds them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Due(BTreeMap<Endpoint, BTreeSet<u32>>);
+pub struct Due(BTreeMap<ServiceKey, DueSlots>);
+
+/// Those of one service.
+#[derive(Clone, Debug, PartialEq)]
+struct DueSlots {
+    /// In their order.
+    slots: Arc<[u32]>,
+    held: BTreeSet<u32>,
+}
+
+impl DueSlots {
+    fn contains(&self, at: u32) -> bool {
+        self.slots.binary_search(&at).is_ok() && !self.held.contains(&at)
+    }
+}
 
 impl Due {
     /// Whether there is nothing to settle.
@@ -103,218 +141,95 @@ impl Due {
     }
 
     /// Takes back the slots that live flows hold against the ring; `now` in kernel ticks.
-    pub fn hold(
-        &mut self,
-        tables: &Tables,
-        flows: impl Iterator<Item = (FlowKey, Flow)>,
-        now: u32,
-    ) {
-        let by_id: BTreeMap<u32, (&Endpoint, &Service)> = tables
-            .services
-            .iter()
-            .map(|(key, service)| (service.id, (key, service)))
-            .collect();
-        for (flow_key, flow) in flows {
-            let Some((key, service)) = by_id.get(&flow_key.service) else {
+    pub fn hold(&mut self, tables: &Tables, flows: impl Iterator<Item = Entry>, now: u32) {
+        let mut by_id = HashMap::new();
+        for (key, at) in tables.index() {
+            let Some(service) = tables.services.get(&at) else {
                 continue;
             };
-            let Some(slots) = self.0.get_mut(*key) else {
-                continue;
-            };
-            let at = slot(&flow_key, key, service);
-            let slot = tables.ring_of(service).get(at as usize).copied();
-            let agrees = slot.is_some_and(|slot| slot.current() == flow.member);
-            if !agrees && !flow.is_expired(now, service.timeout) {
-                slots.remove(&at);
+            // By turns or by connections: the ring says nothing of where a flow should be.
+            if service.scheduler == scheduler::RING {
+                let rings = (tables.ring_of(service), tables.members_of(service));
+                by_id.insert(service.id, (key, service, rings));
             }
         }
-        self.0.retain(|_, slots| !slots.is_empty());
+        for (_, way, flow_key, flow) in flows {
+            let Some((key, service, (ring, members))) = by_id.get(&flow.service) else {
+                continue;
+            };
+            let (Some(due), false) = (self.0.get_mut(key), way.is_expired(now)) else {
+                continue;
+            };
+            let Some(at) = slot(&flow_key, service) else {
+                continue;
+            };
+            let current = ring
+                .get(at as usize)
+                .map(|slot| usize::from(slot.current()));
+            let current = current.and_then(|member| members.get(member));
+            if current != Some(&flow.real) && due.contains(at) {
+                due.held.insert(at);
+            }
+        }
+        self.0.retain(|_, due| due.held.len() < due.slots.len());
     }
 
     /// The tables with these slots settled; those for whose new ring there is no room just now stay
     /// as they are until the next time.
-    pub fn settle(&self, previous: &Tables) -> Tables {
+    ///
+    /// # Errors
+    /// There is no room for what leads to the services.
+    pub fn settle(&self, previous: &Tables) -> Result<Tables, Full> {
         let mut tables = previous.clone();
-        let mut room = Room::new(&previous.rings, RING_SLOTS_MAX);
-        for (key, slots) in &self.0 {
-            let Some(service) = tables.services.get_mut(key) else {
+        let mut shared = Shared::new(&previous.rings);
+        let mut placed = previous.index();
+        let mut places = (0..SERVICE_SLOTS).filter(|at| !previous.services.contains_key(at));
+        for (key, due) in &self.0 {
+            let Some(old_at) = placed.get_mut(key) else {
                 continue;
             };
-            let is_due = |at: usize| u32::try_from(at).is_ok_and(|at| slots.contains(&at));
-            let settled = ring::settle(&previous.ring_of(service), is_due);
-            let len = service.ring_len;
-            let Some(at) = room.take(len) else {
+            let Some(service) = previous.services.get(old_at).copied() else {
                 continue;
             };
-            tables.rings.remove(&service.ring);
-            tables.rings.insert(at, settled);
-            service.ring = at;
+            let is_due = |at: usize| u32::try_from(at).is_ok_and(|at| due.contains(at));
+            let settled = ring::settle(&previous.ring_of(&service), is_due);
+            let Ok(ring) = shared.place(Some(service.ring), &settled) else {
+                continue;
+            };
+            let Some(at) = places.next() else { break };
+            tables.rings.insert(ring, settled);
+            tables.services.remove(old_at);
+            tables.services.insert(at, Service { ring, ..service });
+            *old_at = at;
         }
-        tables
+        let services = tables.services.values();
+        let stretches = services.flat_map(|s| [(s.ring, s.ring_len), (s.turns, s.turns_len)]);
+        let used: BTreeSet<u32> = stretches
+            .filter(|(_, len)| *len > 0)
+            .map(|(at, _)| at)
+            .collect();
+        tables.rings.retain(|at, _| used.contains(at));
+        tables.prefixes.clear();
+        roots::fill(&mut tables, &placed, Directory::new(previous), previous)?;
+        Ok(tables)
     }
 }
 
-/// The slot of a flow's service that its packets hash to.
-fn slot(flow: &FlowKey, key: &Endpoint, service: &Service) -> u32 {
-    slot_of(
-        flow_hash(&flow.client, flow.port, key.port, key.protocol),
-        service.ring_len,
-    )
+/// The slot of its service's ring that a flow's packets, or a client's flows, hash to.
+fn slot(flow: &FlowKey, service: &Service) -> Option<u32> {
+    let by_client = service.flags & HASH_CLIENT != 0;
+    let hash = match flow.kind {
+        kind::FLOW | kind::CLIENT if by_client => client_hash(&flow.source, service.client_bits),
+        kind::FLOW => flow_hash(
+            &flow.source,
+            flow.source_port,
+            flow.destination_port,
+            flow.protocol,
+        ),
+        _ => return None,
+    };
+    (service.ring_len > 0).then(|| slot_of(hash, service.ring_len))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
-    use lb_ebpf::NextHop;
-    use lb_ebpf::abi::{Addr, Be16, Mac, method};
-
-    use super::*;
-    use crate::tables::build::build;
-    use crate::tables::{Memo, RealWish, ServiceWish, Standing, Way, Wish};
-
-    const TIMEOUT: Duration = Duration::from_secs(900);
-
-    fn wish(up: [bool; 2]) -> Wish {
-        let real = |(last, up): (u8, bool)| RealWish {
-            address: IpAddr::V4(Ipv4Addr::new(10, 1, 0, last)),
-            port: 80,
-            weight: 1,
-            standing: if up { Standing::Up } else { Standing::Down },
-            way: Some(Way::Via(NextHop {
-                ifindex: 2,
-                destination: Mac([2; 6]),
-                source: Mac([4; 6]),
-            })),
-        };
-        Wish {
-            interfaces: Vec::new(),
-            services: vec![ServiceWish {
-                key: key(),
-                method: method::DR,
-                timeout: 1000,
-                reals: (1..).zip(up).map(real).collect(),
-            }],
-        }
-    }
-
-    fn key() -> Endpoint {
-        Endpoint::new(Ipv4Addr::new(10, 0, 0, 100).into(), Be16::new(80), 6)
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "any instant will do to count from"
-    )]
-    fn start() -> Instant {
-        Instant::now()
-    }
-
-    fn built(up: [bool; 2], previous: &Tables) -> Tables {
-        build(&wish(up), previous, &mut Memo::default())
-            .unwrap()
-            .tables
-    }
-
-    /// One server went away: its slots are unsettled.
-    fn after_a_loss() -> Tables {
-        let both = built([true, true], &Tables::default());
-        built([true, false], &both)
-    }
-
-    #[test]
-    fn slots_settle_after_the_timeout_and_the_ring_is_as_new() {
-        let (tables, start) = (after_a_loss(), start());
-        let mut settling = Settling::default();
-        settling.note(&tables, start);
-        assert_eq!(settling.unsettled(&key()), 2048);
-        assert!(
-            settling
-                .due(start + TIMEOUT - Duration::from_secs(1), |_| TIMEOUT)
-                .is_empty()
-        );
-        let settled = settling.due(start + TIMEOUT, |_| TIMEOUT).settle(&tables);
-        let service = settled.services[&key()];
-        assert!(
-            settled
-                .ring_of(&service)
-                .iter()
-                .all(|slot| !slot.is_unsettled())
-        );
-        assert_eq!(settled.rings.len(), 1, "the old ring is let go");
-        settling.note(&settled, start + TIMEOUT);
-        assert_eq!(settling.unsettled(&key()), 0);
-    }
-
-    #[test]
-    fn a_slot_that_changes_again_waits_from_its_first_change() {
-        let (tables, start) = (after_a_loss(), start());
-        let mut settling = Settling::default();
-        settling.note(&tables, start);
-        let again = built([true, true], &tables);
-        settling.note(&again, start + TIMEOUT / 2);
-        assert!(!settling.due(start + TIMEOUT, |_| TIMEOUT).is_empty());
-    }
-
-    #[test]
-    fn the_halves_of_a_slot_wait_as_long_as_it_would_have() {
-        let (start, later) = (start(), start() + TIMEOUT / 2);
-        let old = [Slot::unsettled(1, 0), Slot::settled(1)];
-        let before = Waiting {
-            ring: 0,
-            len: 2,
-            since: unsettled_since(&old, None, start),
-        };
-        let new = [
-            Slot::unsettled(1, 0),
-            Slot::unsettled(2, 0),
-            Slot::settled(1),
-            Slot::unsettled(2, 1),
-        ];
-        let since = unsettled_since(&new, Some(&before), later);
-        assert_eq!(since, BTreeMap::from([(0, start), (1, start), (3, later)]));
-    }
-
-    #[test]
-    fn a_live_flow_on_another_server_holds_its_slot_and_an_expired_one_does_not() {
-        let (tables, start) = (after_a_loss(), start());
-        let mut settling = Settling::default();
-        settling.note(&tables, start);
-        let service = tables.services[&key()];
-        let flow = |member| {
-            let client = Addr::from(Ipv4Addr::new(10, 9, 9, 9));
-            let unsettled = |port: &u16| {
-                let key = FlowKey {
-                    client,
-                    service: service.id,
-                    port: Be16::new(*port),
-                    _pad: 0,
-                };
-                tables.ring_of(&service)[slot(&key, &self::key(), &service) as usize].is_unsettled()
-            };
-            let port = Be16::new((1024..).find(unsettled).unwrap());
-            let key = FlowKey {
-                client,
-                service: service.id,
-                port,
-                _pad: 0,
-            };
-            [(
-                key,
-                Flow {
-                    seen: 5000,
-                    member,
-                    _pad: 0,
-                },
-            )]
-            .into_iter()
-        };
-        let count = |held: Due| held.0.values().map(BTreeSet::len).sum::<usize>();
-        let due = settling.due(start + TIMEOUT, |_| TIMEOUT);
-        for (member, now, expected) in [(1, 5500, 2047), (1, 6001, 2048), (0, 5500, 2048)] {
-            let mut held = due.clone();
-            held.hold(&tables, flow(member), now);
-            assert_eq!(count(held), expected, "member {member} at tick {now}");
-        }
-    }
-}
+mod tests;

@@ -30,8 +30,14 @@ pub(super) struct Case {
 /// Whose counters a frame makes grow.
 #[derive(Clone, Copy, Debug)]
 enum Counts {
-    Request { service: Served, opens: bool },
-    Reply { service: Served },
+    Request {
+        service: Served,
+        opens: bool,
+        ends: bool,
+    },
+    Reply {
+        service: Served,
+    },
 }
 
 /// A frame that passes to the stack, as it came.
@@ -54,11 +60,13 @@ pub(super) fn forwards(
     let reason = match service.method {
         method::NAT => Reason::ForwardedNat,
         method::TUNNEL => Reason::ForwardedTunnel,
+        method::FULLNAT => Reason::ForwardedFullnat,
         _ => Reason::ForwardedDr,
     };
     let counts = Counts::Request {
         service: *service,
         opens: false,
+        ends: false,
     };
     Case::untouched(name, reason, xdp::TX, input.into())
         .becoming(output.into())
@@ -71,6 +79,7 @@ pub(super) fn stays(name: impl Into<String>, service: &Served, input: impl Into<
     let counts = Counts::Request {
         service: *service,
         opens: false,
+        ends: false,
     };
     passes(name, Reason::ForwardedLocal, input).counting(counts)
 }
@@ -91,9 +100,34 @@ pub(super) fn replies(
     input: impl Into<Vec<u8>>,
     output: impl Into<Vec<u8>>,
 ) -> Case {
-    Case::untouched(name, Reason::RepliedNat, xdp::TX, input.into())
+    let reason = match service.method {
+        method::FULLNAT => Reason::RepliedFullnat,
+        _ => Reason::RepliedNat,
+    };
+    Case::untouched(name, reason, xdp::TX, input.into())
         .becoming(output.into())
         .counting(Counts::Reply { service: *service })
+}
+
+/// An ICMP error about what the real server of `service` sent, which goes to it as `output`.
+pub(super) fn errs(
+    name: impl Into<String>,
+    service: &Served,
+    input: impl Into<Vec<u8>>,
+    output: impl Into<Vec<u8>>,
+) -> Case {
+    Case::untouched(name, Reason::ForwardedIcmp, xdp::TX, input.into())
+        .becoming(output.into())
+        .by(service.next_hop.ifindex)
+}
+
+/// An ICMP error about what a client sent, which goes to it as `output`.
+pub(super) fn errs_back(
+    name: impl Into<String>,
+    input: impl Into<Vec<u8>>,
+    output: impl Into<Vec<u8>>,
+) -> Case {
+    Case::untouched(name, Reason::RepliedIcmp, xdp::TX, input.into()).becoming(output.into())
 }
 
 impl Case {
@@ -122,6 +156,11 @@ impl Case {
         self
     }
 
+    /// Whether it is a packet that goes to a real server.
+    pub(super) fn is_request(&self) -> bool {
+        matches!(self.counts, Some(Counts::Request { .. }))
+    }
+
     /// Going out by this interface.
     pub(super) fn by(mut self, ifindex: u32) -> Self {
         let back = ifindex == self.ingress;
@@ -143,6 +182,14 @@ impl Case {
     pub(super) fn opening(mut self) -> Self {
         if let Some(Counts::Request { opens, .. }) = &mut self.counts {
             *opens = true;
+        }
+        self
+    }
+
+    /// Counted as the end of a connection, or of one direction of it.
+    pub(super) fn ending(mut self) -> Self {
+        if let Some(Counts::Request { ends, .. }) = &mut self.counts {
+            *ends = true;
         }
         self
     }
@@ -171,7 +218,7 @@ impl Case {
         let (mut services, mut reals) = (BTreeMap::new(), BTreeMap::new());
         if let Some(counts) = self.counts {
             let (served, traffic) = self.traffic(counts)?;
-            services.insert(stage.service_id(&served.key())?, traffic);
+            services.insert(stage.service(&served.key())?.id, traffic);
             reals.insert(stage.real_id(&served.key(), served.real)?, traffic);
         }
         Ok(Seen {
@@ -194,14 +241,19 @@ impl Case {
         let packet = anatomy::of(&self.input).context("it holds no packet")?;
         let bytes = packet.len() as u64;
         Ok(match counts {
-            Counts::Request { service, opens } => {
-                let connections = u64::from(opens);
+            Counts::Request {
+                service,
+                opens,
+                ends,
+            } => {
+                let (connections, ended) = (u64::from(opens), u64::from(ends));
                 (
                     service,
                     Traffic {
                         packets: 1,
                         bytes,
                         connections,
+                        ended,
                         ..Traffic::default()
                     },
                 )

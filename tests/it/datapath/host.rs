@@ -1,12 +1,14 @@
 //! The plane on the host: `lb_ebpf::steer` over bytes and the daemon's own tables.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::Result;
-use lb_ebpf::abi::{Addr, Flow, FlowKey, Reason, Traffic};
+use lb_ebpf::abi::{Addr, Connections, Flow, FlowKey, Reason, Traffic, Way};
 use lb_ebpf::{Action, NextHop, Route, steer};
 use lb_user::datapath::Counters;
 use lb_user::tables::MapOp;
+use lb_user::tables::flows::{Entry, Sweeper, Swept};
 use lb_user::tables::lookups::{HostFrame, HostMaps};
 
 use super::site::{ROUTES, RouteTo, own_mac};
@@ -39,6 +41,14 @@ impl Host {
         host
     }
 
+    fn connections(&self, real: u32) -> Connections {
+        let [active, inactive] = &self.maps.connections[real as usize];
+        Connections {
+            active: active.load(Relaxed),
+            inactive: inactive.load(Relaxed),
+        }
+    }
+
     /// Fills in the routes that the kernel's tables have.
     fn route(&mut self) {
         self.maps.routes = ROUTES
@@ -57,6 +67,7 @@ fn route(way: &RouteTo) -> Route {
                 ifindex: way.ifindex,
                 destination,
                 source,
+                vlan: 0,
             })
         }
     }
@@ -65,6 +76,24 @@ fn route(way: &RouteTo) -> Route {
 impl Plane for Host {
     fn apply(&mut self, op: &MapOp) -> Result<()> {
         self.maps.tables.apply(op);
+        // Counters of ids that were free begin anew, as the daemon has it in the kernel.
+        if let MapOp::PutReal {
+            id, fresh: true, ..
+        } = op
+        {
+            let _: Option<Traffic> = self.maps.real_traffic.get_mut().remove(id);
+            let counts = &self.maps.connections[*id as usize];
+            counts.iter().for_each(|count| count.store(0, Relaxed));
+        }
+        if let MapOp::PutService {
+            service,
+            fresh: true,
+            ..
+        } = op
+        {
+            let _: Option<Traffic> = self.maps.service_traffic.get_mut().remove(&service.id);
+            self.maps.turns[service.id as usize].store(0, Relaxed);
+        }
         Ok(())
     }
 
@@ -100,16 +129,34 @@ impl Plane for Host {
                 .collect(),
             services: of(&self.maps.service_traffic.borrow(), services),
             reals: of(&self.maps.real_traffic.borrow(), reals),
+            flow_events: self
+                .maps
+                .events
+                .borrow()
+                .iter()
+                .map(|(event, count)| (*event, *count))
+                .collect(),
+            connections: reals
+                .iter()
+                .map(|id| (*id, self.connections(*id)))
+                .collect(),
         })
     }
 
-    fn flows(&self) -> BTreeMap<FlowKey, Flow> {
-        self.maps.flows.borrow().clone()
+    fn entries(&self) -> Vec<Entry> {
+        self.maps.flows().entries().collect()
     }
 
-    fn put_flow(&mut self, key: FlowKey, flow: Flow) -> Result<()> {
-        self.maps.flows.borrow_mut().insert(key, flow);
-        Ok(())
+    fn put_entry(&mut self, at: u32, way: Way, key: &FlowKey, flow: &Flow) {
+        self.maps.flows().put(at, way, key, flow);
+    }
+
+    fn forget(&mut self, is_gone: &dyn Fn(&FlowKey, &Flow) -> bool) {
+        let _: u32 = self.maps.flows().forget(is_gone);
+    }
+
+    fn sweep(&mut self, now: u32) {
+        let _: Swept = Sweeper::default().sweep(self.maps.flows(), now);
     }
 
     fn take_unresolved(&mut self) -> Result<Vec<(Addr, u32)>> {

@@ -3,15 +3,14 @@
 //!
 //! Not here: attaching; nothing is.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, Result, ensure};
 use aya::Ebpf;
-use aya::maps::{MapData, RingBuf};
+use aya::maps::{MapData, ProgramArray, RingBuf};
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
-use lb_ebpf::abi::{Addr, Flow, FlowKey, Unresolved, name};
-use lb_user::datapath::{Counters, Maps};
+use lb_ebpf::abi::{Addr, Flow, FlowKey, Unresolved, Way, name};
+use lb_user::datapath::{Counters, Maps, load_stages};
 use lb_user::tables::MapOp;
+use lb_user::tables::flows::{Entry, Swept};
 use tests::lab::find;
 use zerocopy::FromBytes as _;
 
@@ -29,6 +28,8 @@ struct Kernel {
     ebpf: Ebpf,
     maps: Maps,
     unresolved: RingBuf<MapData>,
+    /// The kernel empties it when nobody holds it.
+    _stages: ProgramArray<MapData>,
 }
 
 impl Kernel {
@@ -45,12 +46,14 @@ impl Kernel {
                 .load()
                 .with_context(|| format!("the kernel refused {program}"))?;
         }
+        let stages = load_stages(&mut ebpf)?;
         let mut maps = Maps::take(&mut ebpf)?;
         let unresolved = maps.take_unresolved().context("the ring buffer is taken")?;
         Ok(Self {
             ebpf,
             maps,
             unresolved,
+            _stages: stages,
         })
     }
 
@@ -105,12 +108,20 @@ impl Plane for Kernel {
             .counters(services.iter().copied(), reals.iter().copied())?)
     }
 
-    fn flows(&self) -> BTreeMap<FlowKey, Flow> {
+    fn entries(&self) -> Vec<Entry> {
         self.maps.flows().collect()
     }
 
-    fn put_flow(&mut self, key: FlowKey, flow: Flow) -> Result<()> {
-        Ok(self.maps.put_flow(&key, &flow)?)
+    fn put_entry(&mut self, at: u32, way: Way, key: &FlowKey, flow: &Flow) {
+        self.maps.put_flow(at, way, key, flow);
+    }
+
+    fn forget(&mut self, is_gone: &dyn Fn(&FlowKey, &Flow) -> bool) {
+        let _: u32 = self.maps.forget_flows(is_gone);
+    }
+
+    fn sweep(&mut self, now: u32) {
+        let _: Swept = self.maps.sweep(now);
     }
 
     fn take_unresolved(&mut self) -> Result<Vec<(Addr, u32)>> {

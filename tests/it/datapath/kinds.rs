@@ -8,7 +8,7 @@ use lb_ebpf::abi::{encapsulation, method};
 use lb_ebpf::wire::{tcp::Tcp, udp::Udp};
 
 use super::served::{Road, Served, on_lan};
-use super::site::{DIRECTOR, DIRECTOR6, lan6};
+use super::site::{DIRECTOR, DIRECTOR6, VLAN, lan6};
 
 /// Bytes a packet may have on the way through a tunnel.
 pub(super) const MTU: u16 = 1500;
@@ -19,6 +19,8 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     method: u8,
     road: Road,
+    /// The VLAN that its packets leave by; 0: none.
+    vlan: u16,
     /// Its services' port; its real servers are told apart by it too.
     port: u16,
 }
@@ -28,8 +30,13 @@ const fn kind(name: &'static str, port: u16, method: u8, road: Road) -> Kind {
         name,
         method,
         road,
+        vlan: 0,
         port,
     }
+}
+
+const fn in_vlan(kind: Kind) -> Kind {
+    Kind { vlan: VLAN, ..kind }
 }
 
 const fn tunnel(name: &'static str, port: u16, source: IpAddr, encapsulation: u8) -> Kind {
@@ -59,9 +66,35 @@ pub(super) const IPIP6: Kind = tunnel("in IPv6", 2006, FROM_V6, encapsulation::I
 pub(super) const GUE: Kind = tunnel("in GUE over IPv4", 2007, FROM_V4, encapsulation::GUE);
 /// In GUE over IPv6.
 pub(super) const GUE6: Kind = tunnel("in GUE over IPv6", 2008, FROM_V6, encapsulation::GUE);
+/// By fullnat.
+pub(super) const FULLNAT: Kind = kind("fullnat", 2009, method::FULLNAT, Road::Plain);
+/// Here, where others would be reached by fullnat.
+pub(super) const LOCAL_FULLNAT: Kind =
+    kind("local beside fullnat", 2010, method::FULLNAT, Road::Local);
+/// By direct routing in a VLAN.
+pub(super) const DR_VLAN: Kind = in_vlan(kind("dr by VLAN", 2011, method::DR, Road::Plain));
+/// By nat in a VLAN.
+pub(super) const NAT_VLAN: Kind = in_vlan(kind("nat by VLAN", 2012, method::NAT, Road::Plain));
+/// By fullnat in a VLAN.
+pub(super) const FULLNAT_VLAN: Kind =
+    in_vlan(kind("fullnat by VLAN", 2013, method::FULLNAT, Road::Plain));
+/// In IPv4, in a VLAN.
+pub(super) const IPIP_VLAN: Kind = in_vlan(tunnel(
+    "in IPv4 by VLAN",
+    2014,
+    FROM_V4,
+    encapsulation::IPIP,
+));
+/// In GUE over IPv6, in a VLAN.
+pub(super) const GUE6_VLAN: Kind = in_vlan(tunnel(
+    "in GUE over IPv6 by VLAN",
+    2015,
+    FROM_V6,
+    encapsulation::GUE,
+));
 
 /// All of them.
-pub(super) const ALL: [Kind; 9] = [
+pub(super) const ALL: [Kind; 16] = [
     DR,
     NAT,
     LOCAL,
@@ -71,9 +104,24 @@ pub(super) const ALL: [Kind; 9] = [
     IPIP6,
     GUE,
     GUE6,
+    FULLNAT,
+    LOCAL_FULLNAT,
+    DR_VLAN,
+    NAT_VLAN,
+    FULLNAT_VLAN,
+    IPIP_VLAN,
+    GUE6_VLAN,
 ];
 
+/// Those whose replies come back through the director.
+pub(super) const REPLYING: [Kind; 4] = [NAT, FULLNAT, NAT_VLAN, FULLNAT_VLAN];
+
 impl Kind {
+    /// Whether only a SYN opens a flow over TCP.
+    pub(super) const fn needs_syn(self) -> bool {
+        self.method == method::FULLNAT
+    }
+
     /// Its service over TCP at the VIP of IPv4.
     pub(super) fn tcp(self) -> Served {
         self.served(Tcp::PROTOCOL, false)
@@ -96,7 +144,8 @@ impl Kind {
 
     fn served(self, protocol: u8, is_v6: bool) -> Served {
         let last = u8::try_from(self.port - 1800).expect("ports from 2000 to 2055");
-        let plain = on_lan(self.port, protocol, self.method, last, self.port + 1000);
+        let mut plain = on_lan(self.port, protocol, self.method, last, self.port + 1000);
+        plain.next_hop.vlan = self.vlan;
         let v4 = IpAddr::V4(Ipv4Addr::new(10, 77, 1, last));
         let v6 = lan6(0x1000 + u16::from(last));
         let served = if is_v6 { plain.over_v6(v6) } else { plain };
@@ -105,8 +154,10 @@ impl Kind {
             Road::Tunnel(..) => v6.into(),
             Road::Plain | Road::Local => served.real,
         };
-        // Only nat may change the port.
-        let real_port = if self.method == method::NAT {
+        // Only nat and fullnat may change the port, and not where they do nothing.
+        let is_translated = matches!(self.method, method::NAT | method::FULLNAT)
+            && !matches!(self.road, Road::Local);
+        let real_port = if is_translated {
             served.real_port
         } else {
             self.port

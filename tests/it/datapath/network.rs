@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use nix::sched::{CloneFlags, unshare};
 
-use super::site::{DIRECTOR, DIRECTOR6, LAN, LB, LB_WAN, ROUTES, UNSERVED, WAN};
+use super::site::{DIRECTOR, DIRECTOR6, LAN, LAN_VLAN, LB, LB_WAN, ROUTES, UNSERVED, WAN};
 
 /// Runs `work` on a thread with the network of the packet table.
 pub(super) fn within<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
@@ -40,6 +40,8 @@ fn build() -> Result<()> {
         ("lan", LAN, LB.to_string()),
         ("wan", WAN, LB_WAN.to_string()),
         ("other", UNSERVED, LB.to_string()),
+        // To the routes a VLAN is an interface as any; not every kernel has the module.
+        ("lan-vlan", LAN_VLAN, LB.to_string()),
     ] {
         let far = format!("{name}-far");
         ip(&format!(
@@ -51,7 +53,11 @@ fn build() -> Result<()> {
     ip(&format!("address add {DIRECTOR}/32 dev lan"))?;
     ip(&format!("-6 address add {DIRECTOR6}/128 dev lan nodad"))?;
     for way in &ROUTES {
-        let dev = if way.ifindex == WAN { "wan" } else { "lan" };
+        let dev = match way.ifindex {
+            WAN => "wan",
+            LAN_VLAN => "lan-vlan",
+            _ => "lan",
+        };
         let via = way
             .via
             .map(|router| format!("via {router} onlink"))

@@ -4,25 +4,32 @@
 use std::cell::RefCell;
 
 use anyhow::{Context as _, Result};
+use lb_ebpf::abi::Reason;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+use tests::packet::sound::{Left, sound};
 use tests::require;
 
 use super::site::{self, LAN, UNSERVED, WAN};
-use super::stage::{Seen, Stage};
-use super::{host, kernel, network, requests, sound, table};
+use super::stage::{Seen, Stage, xdp};
+use super::{host, kernel, messages, network, requests, table};
 
 #[test]
 fn what_leaves_the_host_function_is_sound_whatever_came() -> Result<()> {
     let stage = RefCell::new(host::stage()?);
-    stage.borrow_mut().load(&site::wish())?;
+    stage.borrow_mut().load(&site::wide_wish())?;
     let mut runner = TestRunner::new(Config {
         failure_persistence: None,
         ..Config::with_cases(4096)
     });
     let ran = runner.run(&frames(), |(ingress, frame)| {
         let seen = send(&stage, ingress, &frame)?;
-        sound::sound(&frame, &seen)
+        let left = Left {
+            goes_on: seen.code == xdp::TX || seen.code == xdp::REDIRECT,
+            reason: seen.reason,
+            frame: &seen.frame,
+        };
+        sound(&frame, left).map_err(|error| TestCaseError::fail(format!("{error:#}")))
     });
     ran.map_err(told)
 }
@@ -34,11 +41,11 @@ fn the_loaded_program_agrees_with_the_host_function_whatever_comes() -> Result<(
     network::within(|| {
         let (host, kernel) = (RefCell::new(host::stage()?), RefCell::new(kernel::stage()?));
         for stage in [&host, &kernel] {
-            stage.borrow_mut().load(&site::wish())?;
+            stage.borrow_mut().load(&site::wide_wish())?;
         }
         let config = Config {
             failure_persistence: None,
-            ..Config::with_cases(2000)
+            ..Config::with_cases(4000)
         };
         let seed = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
         let ran = TestRunner::new_with_rng(config, seed).run(&frames(), |(ingress, frame)| {
@@ -51,8 +58,25 @@ fn the_loaded_program_agrees_with_the_host_function_whatever_comes() -> Result<(
             prop_assert_eq!(on_host, in_kernel);
             Ok(())
         });
-        ran.map_err(told)
+        ran.map_err(told)?;
+        every_reason(&host.borrow())
     })
+}
+
+/// Frames that nobody wrote are of use where they come to everything: fails where they did not.
+fn every_reason(stage: &Stage) -> Result<()> {
+    // By choice of the site, by a full table, by a driver, by a mistake of ours.
+    let others = [
+        Reason::Fragment,
+        Reason::FlowTableFull,
+        Reason::NoHeadroom,
+        Reason::Inconsistent,
+    ];
+    let seen = stage.reasons();
+    let wanted = Reason::ALL.iter().filter(|reason| !others.contains(reason));
+    let missed: Vec<_> = wanted.filter(|reason| !seen.contains(reason)).collect();
+    anyhow::ensure!(missed.is_empty(), "no frame came to {missed:?}");
+    Ok(())
 }
 
 /// Of 400 flows each real server of four gets its share, by the same frames on host and kernel.
@@ -63,7 +87,7 @@ fn flows_spread_over_the_real_servers_alike_on_host_and_kernel() -> Result<()> {
         let (mut host, mut kernel) = (host::stage()?, kernel::stage()?);
         let mut shares = std::collections::BTreeMap::<u32, u32>::new();
         for stage in [&mut host, &mut kernel] {
-            stage.load(&site::wish())?;
+            stage.load(&site::wide_wish())?;
         }
         for port in site::PORT..site::PORT + 400 {
             let flow = tests::packet::eth(site::CLIENT_MAC, site::LB)
@@ -103,8 +127,13 @@ fn told(failure: TestError<(u32, Vec<u8>)>) -> anyhow::Error {
 /// Frames of 14 bytes and more, and where they come in.
 fn frames() -> impl Strategy<Value = (u32, Vec<u8>)> {
     let ingress = prop_oneof![8 => Just(LAN), 2 => Just(WAN), 1 => Just(UNSERVED)];
-    let frame =
-        prop_oneof![1 => any_bytes(), 1 => any_packet(), 4 => requests::any(), 6 => mutated()];
+    let frame = prop_oneof![
+        1 => any_bytes(),
+        1 => any_packet(),
+        6 => requests::any(),
+        2 => messages::frames(),
+        6 => mutated(),
+    ];
     (ingress, frame)
 }
 

@@ -1,13 +1,14 @@
 //! Requests for every service of the table with everything in them at random that may be: tags,
 //! options or extension headers, hops, class, payload.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use lb_ebpf::wire::tcp::Tcp;
 use proptest::prelude::*;
 use tests::packet::{Eth, Header, Packet, Ported, eth};
 
-use super::kinds;
 use super::served::Served;
-use super::site::{CLIENT, CLIENT_MAC, CLIENT6, LB, VIP, VIP6, lan6};
+use super::site::{self, CLIENT, CLIENT_MAC, CLIENT6, LB, lan6};
 
 /// What is at random.
 #[derive(Clone, Debug)]
@@ -39,7 +40,7 @@ pub(super) fn any() -> impl Strategy<Value = Vec<u8>> {
         proptest::collection::vec(proptest::prelude::any::<(bool, u16)>(), 0..3),
         proptest::collection::vec((0u8..40, 0usize..60), 0..8),
     );
-    let service = prop::sample::select(kinds::services());
+    let service = prop::sample::select(site::fronts());
     let rest = proptest::prelude::any::<(u16, (bool, bool))>();
     (service, numbers, headers, rest).prop_map(
         |(service, (ttl, tos, flags, payload), (tags, extensions), (port, on))| {
@@ -66,28 +67,32 @@ fn build(dice: &Dice) -> Vec<u8> {
             true => link.service_vlan(*id),
             false => link.vlan(*id),
         });
-    if dice.service.vip.is_ipv4() {
-        v4(dice, link)
-    } else {
-        v6(dice, link)
+    match dice.service.vip {
+        IpAddr::V4(vip) => v4(dice, link, vip),
+        IpAddr::V6(vip) => v6(dice, link, vip),
     }
 }
 
-fn v4(dice: &Dice, link: Eth) -> Vec<u8> {
+fn v4(dice: &Dice, link: Eth, vip: Ipv4Addr) -> Vec<u8> {
     let options = dice.extensions.first().map_or(0, |(_, len)| *len % 41);
-    let mut packet = link.ipv4(CLIENT, VIP).options(&vec![1; options]);
-    if dice.on.0 {
-        packet = packet.dont_fragment();
+    let mut packet = link.ipv4(CLIENT, vip).options(&vec![1; options]);
+    match dice.extensions.get(1) {
+        Some((0..3, len)) => {
+            let offset = u16::try_from(*len % 3).unwrap_or(0);
+            packet = packet.fragment(offset, len % 2 == 0);
+        }
+        _ if dice.on.0 => packet = packet.dont_fragment(),
+        _ => {}
     }
     carrying(dice, packet)
 }
 
-fn v6(dice: &Dice, link: Eth) -> Vec<u8> {
+fn v6(dice: &Dice, link: Eth, vip: Ipv6Addr) -> Vec<u8> {
     let packet = dice
         .extensions
         .iter()
-        .fold(link.ipv6(CLIENT6, VIP6), |packet, (kind, len)| match kind {
-            0 => packet.fragment(0, false),
+        .fold(link.ipv6(CLIENT6, vip), |packet, (kind, len)| match kind {
+            0 => packet.fragment(u16::try_from(*len % 3).unwrap_or(0), len % 2 == 0),
             1..10 => packet.routing(lan6(0x99)),
             10..25 => packet.hop_by_hop(&vec![0; *len]),
             _ => packet.destination_options(&vec![0; *len]),

@@ -5,20 +5,28 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lb_ebpf::NextHop;
-use lb_ebpf::abi::{Be16, Endpoint, encapsulation};
+use lb_ebpf::abi::{Addr, encapsulation};
+use lb_ebpf::select::masked;
 use lb_ebpf::wire::tcp::Tcp;
-use lb_user::tables::{RealWish, ServiceWish, Standing, Way};
+use lb_user::tables::{RealWish, ServiceKey, ServiceWish, Standing, Vip, Way};
 
-use super::site::{LAN, LB, LB_WAN, TIMEOUT, VIP, VIP6, WAN, mac};
+use super::site::{LAN, LB, LB_WAN, TIMEOUTS, VIP, VIP6, WAN, mac};
 
-/// A virtual service at [`VIP`] or [`VIP6`] with one real server.
+/// A virtual service with one real server, at [`VIP`] or [`VIP6`] where nothing else is said.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Served {
+    /// The address that packets go to.
     pub(super) vip: IpAddr,
+    /// How many bits of it the service is about, of 128.
+    pub(super) bits: u8,
+    /// The port that packets go to.
     pub(super) port: u16,
+    /// The service's first port and its last.
+    pub(super) ports: (u16, u16),
     pub(super) protocol: u8,
     pub(super) method: u8,
     pub(super) real: IpAddr,
+    /// Its port; 0 where that of the packet is kept.
     pub(super) real_port: u16,
     pub(super) next_hop: NextHop,
     pub(super) road: Road,
@@ -36,9 +44,57 @@ pub(super) enum Road {
 }
 
 impl Served {
-    /// VIP, port and protocol.
-    pub(super) fn key(&self) -> Endpoint {
-        Endpoint::new(self.vip.into(), Be16::new(self.port), self.protocol)
+    /// VIP, ports and protocol.
+    pub(super) fn key(&self) -> ServiceKey {
+        let address = masked(&Addr::from(self.vip), self.bits);
+        ServiceKey {
+            vip: Vip {
+                address,
+                bits: self.bits,
+            },
+            protocol: self.protocol,
+            first: self.ports.0,
+            last: self.ports.1,
+        }
+    }
+
+    /// The same at another address.
+    pub(super) fn at(self, vip: impl Into<IpAddr>) -> Self {
+        Self {
+            vip: vip.into(),
+            ..self
+        }
+    }
+
+    /// The same at all addresses that begin with so many bits of this one, of its own family's.
+    pub(super) fn within(self, length: u8) -> Self {
+        let before = if self.vip.is_ipv4() { 96 } else { 0 };
+        Self {
+            bits: before + length,
+            ..self
+        }
+    }
+
+    /// The same at all of these ports.
+    pub(super) const fn ports(self, first: u16, last: u16) -> Self {
+        Self {
+            ports: (first, last),
+            ..self
+        }
+    }
+
+    /// The same, asked at another of its ports.
+    pub(super) const fn port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
+    /// The port that packets have behind the director.
+    pub(super) const fn port_behind(&self) -> u16 {
+        if self.real_port == 0 {
+            self.port
+        } else {
+            self.real_port
+        }
     }
 
     /// The service as the daemon would wish for it.
@@ -49,10 +105,9 @@ impl Served {
     /// As [`Self::wish`], with other real servers.
     pub(super) fn wish_of(&self, reals: Vec<RealWish>) -> ServiceWish {
         ServiceWish {
-            key: self.key(),
-            method: self.method,
-            timeout: TIMEOUT,
+            timeouts: TIMEOUTS,
             reals,
+            ..ServiceWish::new(self.key(), self.method)
         }
     }
 
@@ -65,6 +120,7 @@ impl Served {
             Road::Tunnel(source, encapsulation, mtu) => Way::Inside {
                 hop,
                 source,
+                spread_bits: 0,
                 encapsulation,
                 mtu,
             },
@@ -75,6 +131,7 @@ impl Served {
             weight: 100,
             standing: Standing::Up,
             way: Some(way),
+            server_id: None,
         }
     }
 
@@ -130,7 +187,9 @@ pub(super) const fn on_lan(
 ) -> Served {
     Served {
         vip: IpAddr::V4(VIP),
+        bits: 128,
         port,
+        ports: (port, port),
         protocol,
         method,
         real: IpAddr::V4(Ipv4Addr::new(10, 77, 0, last)),
@@ -139,6 +198,7 @@ pub(super) const fn on_lan(
             ifindex: LAN,
             destination: mac(last),
             source: LB,
+            vlan: 0,
         },
         road: Road::Plain,
     }
@@ -152,6 +212,7 @@ pub(super) const fn on_wan(port: u16, method: u8, last: u8, real_port: u16) -> S
             ifindex: WAN,
             destination: mac(last),
             source: LB_WAN,
+            vlan: 0,
         },
         ..on_lan(port, Tcp::PROTOCOL, method, last, real_port)
     }

@@ -5,9 +5,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use lb_ebpf::abi::{Interface, Mac, method};
+use lb_ebpf::abi::{Interface, Mac, PoolEntry, SERVED, method};
 use lb_ebpf::wire::{tcp::Tcp, udp::Udp};
-use lb_user::tables::{RealWish, Standing, Wish};
+use lb_user::tables::{
+    Persistence, Quic, RealWish, Scheduler, ServiceWish, Standing, Timeouts, Wish,
+};
 
 use super::kinds;
 use super::served::{Served, on_lan, on_wan};
@@ -72,11 +74,34 @@ const fn outside6(last: u16) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, 0x51, 0x100, 0, 0, 0, last)
 }
 
+/// The director's address for fullnat.
+pub(super) const OWN: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 190);
+/// As [`OWN`], by IPv6.
+pub(super) const OWN6: Ipv6Addr = lan6(0x190);
+/// The one port of each that fullnat may take: so the table can say which it takes.
+pub(super) const OWN_PORT: u16 = 20_000;
+
+/// The VLAN of [`LAN`] that some real servers and a client are in.
+pub(super) const VLAN: u16 = 30;
+/// Its interface.
+pub(super) const LAN_VLAN: u32 = 30;
+/// A client in the VLAN.
+pub(super) const VLAN_CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 11);
+/// As [`VLAN_CLIENT`], by IPv6.
+pub(super) const VLAN_CLIENT6: Ipv6Addr = outside6(11);
+
 /// The client's port.
 pub(super) const PORT: u16 = 40_000;
 
 /// Ticks: long against a test, short against half of what wraps.
 pub(super) const TIMEOUT: u32 = 1 << 24;
+/// The timeouts of all services; each is another.
+pub(super) const TIMEOUTS: Timeouts = Timeouts {
+    established: TIMEOUT,
+    syn: TIMEOUT / 2,
+    fin: TIMEOUT / 4,
+    rst: TIMEOUT / 8,
+};
 
 /// The lab's Ethernet addresses: locally administered, numbered.
 pub(super) const fn mac(last: u8) -> Mac {
@@ -98,6 +123,65 @@ pub(super) const FAR_SHOP: Served = on_wan(82, method::NAT, 16, 8082);
 /// A service with four real servers, for frames that nobody wrote.
 pub(super) const CROWD: Served = on_lan(90, Tcp::PROTOCOL, method::NAT, 21, 9000);
 
+/// A VIP of which every port is served.
+pub(super) const VIP_ALL: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 102);
+/// An address of a VIP prefix, `10.80.0.0/24`.
+pub(super) const VIP_WITHIN: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 9);
+/// An address of the same prefix with a service of its own.
+pub(super) const VIP_APART: Ipv4Addr = Ipv4Addr::new(10, 80, 0, 7);
+/// An address of the VIP prefix `2001:db8:80::/64`.
+pub(super) const VIP_WITHIN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x80, 0, 0, 0, 0, 9);
+
+/// Ports 8100 to 8199 by direct routing.
+pub(super) const RANGE: Served = on_lan(8100, Tcp::PROTOCOL, method::DR, 51, 0).ports(8100, 8199);
+/// A port in the middle of [`RANGE`], by nat to another port.
+pub(super) const RANGE_INNER: Served = on_lan(8150, Tcp::PROTOCOL, method::NAT, 52, 80);
+/// Ports 6000 to 6009 by nat, each to its own.
+pub(super) const NAT_RANGE: Served =
+    on_lan(6000, Udp::PROTOCOL, method::NAT, 53, 0).ports(6000, 6009);
+/// Ports 6100 to 6109 by fullnat, each to its own.
+pub(super) const FULLNAT_RANGE: Served =
+    on_lan(6100, Udp::PROTOCOL, method::FULLNAT, 54, 0).ports(6100, 6109);
+
+/// Services at more than one port of one address.
+pub(super) fn ranges() -> Vec<Served> {
+    let all = on_lan(0, Tcp::PROTOCOL, method::DR, 55, 0).ports(0, 65_535);
+    let half = on_lan(1000, Tcp::PROTOCOL, method::DR, 56, 0).ports(1000, 1999);
+    let inner = on_lan(1500, Tcp::PROTOCOL, method::DR, 57, 0).ports(1500, 1599);
+    let one = on_lan(1550, Tcp::PROTOCOL, method::DR, 58, 1550);
+    let last = on_lan(65_535, Tcp::PROTOCOL, method::DR, 59, 65_535);
+    let tail = on_lan(9000, Udp::PROTOCOL, method::DR, 60, 0).ports(9000, 65_535);
+    let at_all = [all, half, inner, one, last, tail].map(|served| served.at(VIP_ALL));
+    [RANGE, RANGE_INNER, NAT_RANGE, FULLNAT_RANGE]
+        .into_iter()
+        .chain(at_all)
+        .collect()
+}
+
+/// Services at every address of a prefix, and at one of those alone.
+pub(super) fn prefixes() -> [Served; 6] {
+    let (wide, narrow, apart) = (VIP_WITHIN, VIP_WITHIN, VIP_APART);
+    [
+        on_lan(80, Tcp::PROTOCOL, method::DR, 61, 80)
+            .at(wide)
+            .within(16),
+        on_lan(80, Tcp::PROTOCOL, method::DR, 62, 80)
+            .at(narrow)
+            .within(24),
+        on_lan(443, Tcp::PROTOCOL, method::DR, 63, 443)
+            .at(wide)
+            .within(16),
+        on_lan(80, Tcp::PROTOCOL, method::DR, 64, 80).at(apart),
+        on_lan(53, Udp::PROTOCOL, method::FULLNAT, 65, 5353)
+            .at(narrow)
+            .within(24),
+        on_lan(80, Tcp::PROTOCOL, method::DR, 66, 80)
+            .over_v6(lan6(0x66))
+            .at(VIP_WITHIN6)
+            .within(64),
+    ]
+}
+
 /// Port of a service whose only real server is down.
 pub(super) const ALL_DOWN: u16 = 83;
 /// Port of a service without real servers.
@@ -109,14 +193,20 @@ pub(super) const UNREACHABLE: u16 = 86;
 
 /// The interfaces that are served.
 pub(super) fn interfaces() -> Vec<Interface> {
-    [(LAN, LB), (WAN, LB_WAN)]
-        .map(|(ifindex, mac)| Interface {
-            ifindex,
-            flags: 0,
-            mac,
-            _pad: [0; 2],
-        })
-        .to_vec()
+    let served = |ifindex, mac| Interface {
+        ifindex,
+        flags: SERVED,
+        mac,
+        vlan: 0,
+        egress: ifindex,
+    };
+    let vlan = Interface {
+        ifindex: LAN_VLAN,
+        flags: 0,
+        vlan: VLAN,
+        ..served(LAN, LB)
+    };
+    vec![served(LAN, LB), served(WAN, LB_WAN), vlan]
 }
 
 /// Everything above, as the daemon would wish for it.
@@ -125,6 +215,8 @@ pub(super) fn wish() -> Wish {
         .iter()
         .map(Served::wish)
         .chain(kinds::services().iter().map(Served::wish))
+        .chain(ranges().iter().map(Served::wish))
+        .chain(prefixes().iter().map(Served::wish))
         .collect();
     let crowd = (21..25).map(|last| on_lan(90, Tcp::PROTOCOL, method::NAT, last, 9000));
     services.push(CROWD.wish_of(crowd.map(|server| server.real_wish()).collect()));
@@ -150,10 +242,108 @@ pub(super) fn wish() -> Wish {
             .over_v6(lan6(17))
             .wish_of(Vec::new()),
     ]);
+    of_services(services)
+}
+
+/// These services at the interfaces that are served.
+pub(super) fn of_services(services: Vec<ServiceWish>) -> Wish {
     Wish {
         interfaces: interfaces(),
         services,
+        pool: pool(1),
+        fragments: true,
     }
+}
+
+/// The director's own addresses for fullnat, with so many ports each.
+pub(super) fn pool(count: u16) -> Vec<PoolEntry> {
+    [IpAddr::from(OWN), IpAddr::from(OWN6)]
+        .map(|address| PoolEntry {
+            address: address.into(),
+            first: OWN_PORT,
+            count,
+        })
+        .to_vec()
+}
+
+/// Services with four real servers each and with something to remember, for frames that nobody wrote.
+fn crowds() -> Vec<(Served, ServiceWish)> {
+    type Change = fn(&mut ServiceWish);
+    let changes: [Change; 9] = [
+        |service| service.scheduler = Scheduler::Rr,
+        |service| service.scheduler = Scheduler::Wrr,
+        |service| service.scheduler = Scheduler::Lc,
+        |service| service.scheduler = Scheduler::Wlc,
+        |service| service.scheduler = Scheduler::Sh,
+        |service| service.track = true,
+        |service| service.persistence = Some(PERSISTENCE),
+        |service| {
+            service.scheduler = Scheduler::Rr;
+            service.persistence = Some(PERSISTENCE);
+        },
+        with_quic,
+    ];
+    let methods = [method::DR, method::NAT, method::FULLNAT];
+    let mut crowds = Vec::new();
+    for ((port, change), method) in (3000..).zip(changes).zip(methods.into_iter().cycle()) {
+        for protocol in [Tcp::PROTOCOL, Udp::PROTOCOL] {
+            let real_port = if method == method::DR {
+                port
+            } else {
+                port + 1000
+            };
+            let server = |last| on_lan(port, protocol, method, last, real_port);
+            let reals = (71..75).map(|last| server(last).real_wish());
+            let mut wish = server(71).wish_of(reals.collect());
+            change(&mut wish);
+            for (real, weight) in wish.reals.iter_mut().zip([100, 50, 200, 0]) {
+                real.weight = weight;
+            }
+            crowds.push((server(71), wish));
+        }
+    }
+    crowds
+}
+
+/// With QUIC, which only UDP has: server ids from 0 on.
+fn with_quic(service: &mut ServiceWish) {
+    if service.key.protocol != Udp::PROTOCOL {
+        return;
+    }
+    service.quic = Some(Quic {
+        config: 0,
+        length: 1,
+    });
+    for (id, real) in (0..).zip(&mut service.reals) {
+        let mut server_id = [0; 16];
+        server_id[0] = id;
+        real.server_id = Some(server_id);
+    }
+}
+
+/// Of crowds: networks of 24 bits are one client.
+const PERSISTENCE: Persistence = Persistence {
+    timeout: TIMEOUT,
+    prefix: 24,
+};
+
+/// What the table has, and services that remember much: for frames that nobody wrote.
+pub(super) fn wide_wish() -> Wish {
+    let mut wish = wish();
+    let crowds = crowds().into_iter();
+    wish.services.extend(crowds.map(|(_, service)| service));
+    // So few that some flows find none.
+    wish.pool = pool(2);
+    wish
+}
+
+/// Where the services of [`wide_wish`] are asked.
+pub(super) fn fronts() -> Vec<Served> {
+    let mut fronts = kinds::services();
+    fronts.extend(ranges());
+    fronts.extend(prefixes());
+    fronts.extend(crowds().into_iter().map(|(front, _)| front));
+    fronts
 }
 
 /// How the director reaches a destination.
@@ -161,7 +351,7 @@ pub(super) fn wish() -> Wish {
 pub(super) struct RouteTo {
     /// The destination, alone: no other address is routed.
     pub(super) to: IpAddr,
-    /// The interface: [`LAN`] or [`WAN`].
+    /// The interface: [`LAN`], [`WAN`] or [`LAN_VLAN`].
     pub(super) ifindex: u32,
     /// The router on the way.
     pub(super) via: Option<IpAddr>,
@@ -170,7 +360,7 @@ pub(super) struct RouteTo {
 }
 
 /// All routes of the director.
-pub(super) const ROUTES: [RouteTo; 8] = [
+pub(super) const ROUTES: [RouteTo; 10] = [
     direct(IpAddr::V4(CLIENT), LAN, Some(CLIENT_MAC)),
     direct(IpAddr::V4(WAN_CLIENT), WAN, Some(mac(10))),
     direct(IpAddr::V4(SILENT_CLIENT), LAN, None),
@@ -179,6 +369,8 @@ pub(super) const ROUTES: [RouteTo; 8] = [
     direct(IpAddr::V6(WAN_CLIENT6), WAN, Some(mac(10))),
     direct(IpAddr::V6(SILENT_CLIENT6), LAN, None),
     routed(IpAddr::V6(ROUTED_CLIENT6), IpAddr::V6(ROUTER6)),
+    direct(IpAddr::V4(VLAN_CLIENT), LAN_VLAN, Some(mac(12))),
+    direct(IpAddr::V6(VLAN_CLIENT6), LAN_VLAN, Some(mac(12))),
 ];
 
 const fn direct(to: IpAddr, ifindex: u32, neighbour: Option<Mac>) -> RouteTo {

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, ensure};
-use lb_ebpf::abi::{Addr, Endpoint, Flow, FlowKey, Reason, Traffic};
+use lb_ebpf::abi::{Addr, Connections, Flow, FlowEvent, FlowKey, Reason, Service, Traffic, Way};
 use lb_user::datapath::Counters;
-use lb_user::tables::{MapOp, Memo, Tables, Wish, build::build, diff};
+use lb_user::tables::flows::Entry;
+use lb_user::tables::{MapOp, Memo, ServiceKey, Tables, Wish, build::build, diff};
 
 /// Something that runs `steer` over maps: the host's or the kernel's.
 pub(super) trait Plane {
@@ -18,14 +19,20 @@ pub(super) trait Plane {
     /// Lets a frame in.
     fn run(&mut self, ingress: u32, frame: &[u8]) -> Result<Out>;
 
-    /// The counters of these ids and of all verdicts.
+    /// The counters of these ids, of all verdicts and of the flow table.
     fn counters(&self, services: &[u32], reals: &[u32]) -> Result<Counters>;
 
-    /// The recorded flows.
-    fn flows(&self) -> BTreeMap<FlowKey, Flow>;
+    /// Everything that is recorded, expired entries too.
+    fn entries(&self) -> Vec<Entry>;
 
-    /// Records a flow by hand.
-    fn put_flow(&mut self, key: FlowKey, flow: Flow) -> Result<()>;
+    /// Puts an entry where `at` says, whatever was there.
+    fn put_entry(&mut self, at: u32, way: Way, key: &FlowKey, flow: &Flow);
+
+    /// Forgets the entries that `is_gone` names.
+    fn forget(&mut self, is_gone: &dyn Fn(&FlowKey, &Flow) -> bool);
+
+    /// Frees the entries that have expired at kernel tick `now`.
+    fn sweep(&mut self, now: u32);
 
     /// Next hops that were reported as unresolved since the last call: destination, ingress.
     fn take_unresolved(&mut self) -> Result<Vec<(Addr, u32)>>;
@@ -77,6 +84,8 @@ pub(super) struct Stage {
     plane: Box<dyn Plane>,
     tables: Tables,
     before: Counters,
+    /// Events of the flow table before the last [`Stage::reset`].
+    past_events: Vec<(FlowEvent, u64)>,
 }
 
 impl Stage {
@@ -86,7 +95,18 @@ impl Stage {
             plane: Box::new(plane),
             tables: Tables::default(),
             before: Counters::default(),
+            past_events: Vec::new(),
         }
+    }
+
+    /// As new: no site, no flows, a host that forwards.
+    pub(super) fn reset(&mut self) -> Result<()> {
+        self.replace(Tables::default())?;
+        self.plane.forget(&|_, _| true);
+        self.plane.set_forwarding(true)?;
+        drop(self.plane.take_unresolved()?);
+        self.past_events = self.before.flow_events.clone();
+        Ok(())
     }
 
     /// Changes the site as the daemon does.
@@ -96,12 +116,20 @@ impl Stage {
 
     /// Makes the maps hold `wanted`, map by map.
     pub(super) fn replace(&mut self, wanted: Tables) -> Result<()> {
+        let mut is_any_gone = false;
         for op in diff(&self.tables, &wanted) {
+            is_any_gone |= matches!(op, MapOp::RemoveReal(_));
             self.plane
                 .apply(&op)
                 .with_context(|| format!("cannot apply {op:?}"))?;
         }
         self.tables = wanted;
+        if is_any_gone {
+            let reals = &self.tables.reals;
+            let is_there = |id: &u32, service| reals.get(id).is_some_and(|r| r.service == service);
+            self.plane
+                .forget(&|_, flow| !is_there(&flow.real, flow.service));
+        }
         self.before = self.counters()?;
         Ok(())
     }
@@ -126,6 +154,60 @@ impl Stage {
         })
     }
 
+    /// Lets a frame in; its code, the verdict that was counted and the frame as it is then. Other
+    /// counters are not read: [`Self::has_counted`] tells of them.
+    pub(super) fn glance(&mut self, ingress: u32, frame: &[u8]) -> Result<(u32, Reason, Vec<u8>)> {
+        let out = self.plane.run(ingress, frame)?;
+        let after = self.plane.counters(&[], &[])?;
+        let reason = the_one_counted(&self.before, &after)?;
+        self.before.verdicts = after.verdicts;
+        Ok((out.code, reason, out.frame))
+    }
+
+    /// Whether frames that were glanced at were counted as some service's or real server's.
+    pub(super) fn has_counted(&mut self) -> Result<bool> {
+        let after = self.counters()?;
+        let before = std::mem::replace(&mut self.before, after);
+        let grown = growth(&before.services, &self.before.services);
+        Ok(!grown.is_empty() || !growth(&before.reals, &self.before.reals).is_empty())
+    }
+
+    /// The reasons that frames have left for so far.
+    pub(super) fn reasons(&self) -> Vec<Reason> {
+        let counted = self.before.verdicts.iter().filter(|(_, count)| *count > 0);
+        counted.map(|(reason, _)| *reason).collect()
+    }
+
+    /// How often the flow table has seen an event.
+    pub(super) fn events(&self, event: FlowEvent) -> u64 {
+        let count = |events: &[(FlowEvent, u64)]| {
+            let mut events = events.iter();
+            let found = events.find(|(known, _)| *known == event);
+            found.map_or(0, |(_, count)| *count)
+        };
+        count(&self.before.flow_events) - count(&self.past_events)
+    }
+
+    /// Connections of a real server that have entries: active, inactive.
+    pub(super) fn connections(&self, real: u32) -> (u32, u32) {
+        let of_real = self.before.connections.get(&real).copied();
+        let Connections { active, inactive } = of_real.unwrap_or_default();
+        (active, inactive)
+    }
+
+    /// Everything that is recorded.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        self.plane.entries()
+    }
+
+    /// The entry of a key, with its place and its way; of several, of which all but one have expired,
+    /// the one that lives longest.
+    pub(super) fn entry(&self, key: &FlowKey) -> Option<Entry> {
+        let entries = self.plane.entries().into_iter();
+        let of_key = entries.filter(|(_, _, found, _)| found == key);
+        of_key.reduce(|a, b| if a.1.is_expired(b.1.expires()) { b } else { a })
+    }
+
     fn counters(&self) -> Result<Counters> {
         let services: Vec<u32> = self.tables.services.values().map(|s| s.id).collect();
         let reals: Vec<u32> = self.tables.reals.keys().copied().collect();
@@ -142,19 +224,16 @@ impl Stage {
         &mut *self.plane
     }
 
-    /// The id of a service.
-    pub(super) fn service_id(&self, key: &Endpoint) -> Result<u32> {
-        Ok(self
-            .tables
-            .services
-            .get(key)
-            .with_context(|| format!("no service {key:?}"))?
-            .id)
+    /// A service.
+    pub(super) fn service(&self, key: &ServiceKey) -> Result<&Service> {
+        self.tables
+            .service(key)
+            .with_context(|| format!("no service {key:?}"))
     }
 
     /// The id of a service's real server.
-    pub(super) fn real_id(&self, key: &Endpoint, address: IpAddr) -> Result<u32> {
-        let service = self.service_id(key)?;
+    pub(super) fn real_id(&self, key: &ServiceKey, address: IpAddr) -> Result<u32> {
+        let service = self.service(key)?.id;
         let mut reals = self.tables.reals.iter();
         let found = reals.find(|(_, r)| r.service == service && r.address == address.into());
         Ok(*found
@@ -198,6 +277,7 @@ fn growth(
                     packets: now.packets - then.packets,
                     bytes: now.bytes - then.bytes,
                     connections: now.connections - then.connections,
+                    ended: now.ended - then.ended,
                     reply_packets: now.reply_packets - then.reply_packets,
                     reply_bytes: now.reply_bytes - then.reply_bytes,
                 },

@@ -77,7 +77,7 @@ fn assert_all_serve(lab: &Lab) -> Result<()> {
         let answered: Vec<&str> = outcome.servers.keys().map(String::as_str).collect();
         let wanted = match service.method {
             Method::Dr => ["web1", "web2"],
-            Method::Tunnel(_) | Method::Nat => ["far1", "far2"],
+            Method::Tunnel(_) | Method::Nat | Method::Fullnat => ["far1", "far2"],
         };
         assert_eq!(answered, wanted, "{service}");
     }

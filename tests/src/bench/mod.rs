@@ -33,6 +33,17 @@ pub struct Row {
     pub median_ns: f64,
     /// Least, less the floor's least: what the work itself costs.
     pub net_ns: f64,
+    /// What the least is to be at most.
+    pub goal_ns: Option<f64>,
+}
+
+/// What a case is to cost at most.
+#[derive(Clone, Debug)]
+pub enum Goal {
+    /// Nanoseconds.
+    AtMost(f64),
+    /// So many more than another case of the same run.
+    Over(String, f64),
 }
 
 impl Report {
@@ -48,17 +59,18 @@ impl Report {
             .max(4);
         let mut text = format!("{}: {}\n\n", self.bench, self.what);
         text += &format!(
-            "{:width$}  {:>8}  {:>8}  {:>8}\n",
-            "case", "min", "median", "net"
+            "{:width$}  {:>8}  {:>8}  {:>8}  {:>8}\n",
+            "case", "min", "median", "net", "goal"
         );
-        for Row {
-            case,
-            min_ns,
-            median_ns,
-            net_ns,
-        } in &self.rows
-        {
-            text += &format!("{case:width$}  {min_ns:>8.1}  {median_ns:>8.1}  {net_ns:>8.1}\n");
+        for row in &self.rows {
+            text += &format!(
+                "{:width$}  {:>8.1}  {:>8.1}  {:>8.1}{}\n",
+                row.case,
+                row.min_ns,
+                row.median_ns,
+                row.net_ns,
+                row.judged()
+            );
         }
         text
     }
@@ -73,8 +85,19 @@ impl Report {
     }
 }
 
+impl Row {
+    /// The goal, and by how much it is missed.
+    fn judged(&self) -> String {
+        match self.goal_ns {
+            None => String::new(),
+            Some(goal) if self.min_ns <= goal => format!("  {goal:>8.1}"),
+            Some(goal) => format!("  {goal:>8.1}  missed by {:.1}", self.min_ns - goal),
+        }
+    }
+}
+
 /// Least and median of the rounds of each case, with the first case as the floor.
-fn rows(cases: &[String], rounds: &[Vec<f64>]) -> Vec<Row> {
+fn rows(cases: &[(String, Option<Goal>)], rounds: &[Vec<f64>]) -> Vec<Row> {
     let sorted: Vec<Vec<f64>> = (0..cases.len())
         .map(|case| {
             let mut figures: Vec<f64> = rounds.iter().map(|round| round[case]).collect();
@@ -82,15 +105,24 @@ fn rows(cases: &[String], rounds: &[Vec<f64>]) -> Vec<Row> {
             figures
         })
         .collect();
+    let least = |name: &str| {
+        let mut named = cases.iter().zip(&sorted);
+        named.find_map(|((case, _), figures)| (case == name).then(|| figures[0]))
+    };
     let floor = sorted.first().map_or(0.0, |figures| figures[0]);
     cases
         .iter()
-        .zip(sorted)
-        .map(|(case, figures)| Row {
+        .zip(&sorted)
+        .map(|((case, goal), figures)| Row {
             case: case.clone(),
             min_ns: figures[0],
             median_ns: figures[figures.len() / 2],
             net_ns: figures[0] - floor,
+            goal_ns: match goal {
+                None => None,
+                Some(Goal::AtMost(ns)) => Some(*ns),
+                Some(Goal::Over(case, ns)) => least(case).map(|least| least + ns),
+            },
         })
         .collect()
 }

@@ -16,6 +16,9 @@ struct Cli {
     /// Also write the figures to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Only cases with this in their name, and the floor.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// One short round: shows that it runs, not how fast.
     #[arg(long)]
     quick: bool,
@@ -25,7 +28,7 @@ struct Cli {
 fn main() -> Result<()> {
     let cli = Cli::parse();
     let report = match cli.name.as_str() {
-        "datapath" => bench::datapath::run(cli.quick)?,
+        "datapath" => bench::datapath::run(cli.quick, cli.only.as_deref())?,
         other => bail!("no measurement is called `{other}`; there is `datapath`"),
     };
     print!("{}", report.render());

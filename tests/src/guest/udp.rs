@@ -35,6 +35,9 @@ pub struct UdpArgs {
     /// How many datagrams in all.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     count: u32,
+    /// Bytes of each datagram at least.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=60_000))]
+    size: u16,
 }
 
 /// What came of all datagrams.
@@ -64,7 +67,7 @@ pub fn run(args: &UdpArgs) -> Result<()> {
     };
     for number in 0..args.count {
         let at = number as usize % sockets.len();
-        let payload = format!(" {number}");
+        let payload = format!(" {number:>0$}", usize::from(args.size).saturating_sub(1));
         echoed.sent += 1;
         match ask(&sockets[at], &payload)? {
             Some(server) => {
@@ -93,7 +96,7 @@ fn socket(target: SocketAddr) -> Result<UdpSocket> {
 /// The server that answered; none when the datagram or its answer was lost or refused.
 fn ask(socket: &UdpSocket, payload: &str) -> Result<Option<String>> {
     socket.send(payload.as_bytes())?;
-    let mut buffer = [0; 256];
+    let mut buffer = vec![0; 65_536];
     loop {
         match socket.recv(&mut buffer) {
             Ok(length) => {

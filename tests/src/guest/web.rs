@@ -105,7 +105,7 @@ async fn serve(args: WebArgs) -> Result<()> {
 }
 
 async fn echo(socket: UdpSocket, name: String) {
-    let mut buffer = [0; 2048];
+    let mut buffer = vec![0; 65_536];
     loop {
         // Both fail only for what a client did (its port closed): the next datagram is another's.
         if let Ok((length, from)) = socket.recv_from(&mut buffer).await {

@@ -2,7 +2,11 @@
 //!
 //! Not here: the daemon. It is run as a user runs it, and seen through its status and its log.
 
-use std::{fs, path::PathBuf, process::ExitStatus};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
@@ -115,6 +119,16 @@ impl<'l> Director<'l> {
     /// As [`Director::start`].
     pub fn start_again(&mut self) -> Result<()> {
         self.daemon = launch(self.lab, &self.host, &self.files)?;
+        self.wait_ready()
+    }
+
+    /// Starts the daemon again after it ended, from another binary, as an upgrade does.
+    ///
+    /// # Errors
+    /// As [`Director::start`].
+    pub fn start_again_from(&mut self, program: &Path) -> Result<()> {
+        let args = self.files.run_args(&self.host);
+        self.daemon = self.lab.spawn(&self.host, "viaduct-lb", program, &args)?;
         self.wait_ready()
     }
 

@@ -104,8 +104,17 @@ impl Lab {
     /// # Errors
     /// As [`Lab::echo`].
     pub fn echo_at(&self, address: IpAddr, sockets: u16, count: u32) -> Result<Echoed> {
+        self.echo_of(address, sockets, count, 0)
+    }
+
+    /// The same with datagrams of at least `size` bytes.
+    ///
+    /// # Errors
+    /// As [`Lab::echo`].
+    pub fn echo_of(&self, address: IpAddr, sockets: u16, count: u32, size: u16) -> Result<Echoed> {
         let target = SocketAddr::new(address, 7).to_string();
-        let (sockets, count) = (sockets.to_string(), count.to_string());
+        let [sockets, count, size] =
+            [sockets.into(), count, size.into()].map(|n: u32| n.to_string());
         let args = [
             "udp",
             "--target",
@@ -114,6 +123,8 @@ impl Lab {
             &sockets,
             "--count",
             &count,
+            "--size",
+            &size,
         ];
         self.ask(CLIENT, "udp", &args)
     }

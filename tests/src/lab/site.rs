@@ -14,6 +14,10 @@ use super::topology::{LB1, LB1_ADDRESS, Method, VIP, twin, web_address};
 pub struct Site {
     /// Where the director's XDP program goes.
     pub interfaces: Vec<&'static str>,
+    /// What else stands in the director's host table.
+    pub host_keys: Vec<String>,
+    /// What stands in the table of all directors.
+    pub director_keys: Vec<String>,
     /// Its virtual services.
     pub services: Vec<Service>,
 }
@@ -24,8 +28,31 @@ impl Site {
     pub fn new(services: Vec<Service>) -> Self {
         Self {
             interfaces: vec!["eth0"],
+            host_keys: Vec::new(),
+            director_keys: Vec::new(),
             services,
         }
+    }
+
+    /// Runs the director's XDP program on these interfaces instead of `eth0`.
+    #[must_use]
+    pub fn on(mut self, interfaces: &[&'static str]) -> Self {
+        self.interfaces = interfaces.to_vec();
+        self
+    }
+
+    /// Adds a line to the director's host table.
+    #[must_use]
+    pub fn host_key(mut self, line: impl Into<String>) -> Self {
+        self.host_keys.push(line.into());
+        self
+    }
+
+    /// Adds a line to the table of all directors.
+    #[must_use]
+    pub fn director_key(mut self, line: impl Into<String>) -> Self {
+        self.director_keys.push(line.into());
+        self
     }
 }
 
@@ -37,6 +64,15 @@ impl Display for Site {
             "[hosts.{LB1}.director]\ninterfaces = {:?}",
             self.interfaces
         )?;
+        self.host_keys
+            .iter()
+            .try_for_each(|line| writeln!(f, "{line}"))?;
+        if !self.director_keys.is_empty() {
+            writeln!(f, "[director]")?;
+        }
+        self.director_keys
+            .iter()
+            .try_for_each(|line| writeln!(f, "{line}"))?;
         self.services
             .iter()
             .try_for_each(|service| write!(f, "\n{service}"))
@@ -58,6 +94,8 @@ pub struct Service {
     pub real_port: Option<u16>,
     /// How it forwards.
     pub method: Method,
+    /// What else stands in its table.
+    pub keys: Vec<String>,
     /// The lines of its health table; none when real servers are always up.
     pub health: Option<String>,
     /// Its real servers.
@@ -89,6 +127,7 @@ impl Service {
             port: 80,
             real_port: None,
             method,
+            keys: Vec::new(),
             health: None,
             reals: reals.collect(),
         }
@@ -112,6 +151,13 @@ impl Service {
             "type = \"http\"\npath = \"{path}\"\nport = 80\ninterval = \"100ms\"\n\
              timeout = \"1s\"\nrise = 2\nfall = 3\n"
         ));
+        self
+    }
+
+    /// Adds a line to its table.
+    #[must_use]
+    pub fn key(mut self, line: impl Into<String>) -> Self {
+        self.keys.push(line.into());
         self
     }
 
@@ -175,6 +221,9 @@ impl Display for Service {
         if let Method::Tunnel(encapsulation) = method {
             writeln!(f, "tunnel = \"{encapsulation}\"")?;
         }
+        self.keys
+            .iter()
+            .try_for_each(|line| writeln!(f, "{line}"))?;
         if let Some(health) = &self.health {
             writeln!(f, "[service.health]\n{health}")?;
         }

@@ -19,6 +19,8 @@ pub const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 pub const CLIENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// The first director's address towards the clients.
 pub const LB1_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+/// The first director's address that fullnat sends from.
+pub const LB1_POOL: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 3);
 /// The first director's address towards real servers behind nat.
 pub const LB1_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 2);
 
@@ -29,6 +31,8 @@ pub enum Method {
     Dr,
     /// The director rewrites addresses both ways.
     Nat,
+    /// The director also rewrites the source: real servers answer to it and need no route.
+    Fullnat,
     /// The director sends packets inside others; the real server answers the client itself.
     Tunnel(Encapsulation),
 }
@@ -47,6 +51,7 @@ impl fmt::Display for Method {
         f.write_str(match self {
             Self::Dr => "dr",
             Self::Nat => "nat",
+            Self::Fullnat => "fullnat",
             Self::Tunnel(_) => "tunnel",
         })
     }
@@ -71,7 +76,7 @@ pub fn web(number: u8) -> String {
 #[must_use]
 pub fn web_address(method: Method, number: u8) -> Ipv4Addr {
     match method {
-        Method::Dr | Method::Tunnel(_) => Ipv4Addr::new(10, 77, 0, 10 + number),
+        Method::Dr | Method::Tunnel(_) | Method::Fullnat => Ipv4Addr::new(10, 77, 0, 10 + number),
         Method::Nat => Ipv4Addr::new(10, 77, 1, 10 + number),
     }
 }
@@ -148,6 +153,7 @@ pub fn one_director(method: Method, webs: u8) -> Plan {
         .xdp();
     let director = match method {
         Method::Dr | Method::Tunnel(_) => director().port(eth0),
+        Method::Fullnat => director().port(eth0.address(format!("{LB1_POOL}/24"))),
         Method::Nat => director().port(eth0.address(format!("{LB1_INSIDE}/24"))),
     };
     let plan = Plan::default().host(client()).host(director);
@@ -155,6 +161,7 @@ pub fn one_director(method: Method, webs: u8) -> Plan {
         plan.host(match method {
             Method::Dr | Method::Tunnel(_) => dr_server(number),
             Method::Nat => nat_server(number, "br0"),
+            Method::Fullnat => plain_server(number),
         })
     })
 }
@@ -235,6 +242,12 @@ fn dr_server(number: u8) -> Host {
     Host::new(web(number))
         .port(Port::new("eth0", "br0", web_address(Method::Dr, number)))
         .vip(VIP)
+}
+
+/// A server that nobody prepared: no VIP, no route.
+fn plain_server(number: u8) -> Host {
+    let address = web_address(Method::Fullnat, number);
+    Host::new(web(number)).port(Port::new("eth0", "br0", address))
 }
 
 fn nat_server(number: u8, bridge: &'static str) -> Host {

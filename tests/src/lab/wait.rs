@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 const POLL: Duration = Duration::from_millis(10);
 
 /// How long things may take that normally take well under a second.
-pub const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// Calls `look` until it gives a value, at most for `deadline`.
 ///

@@ -26,12 +26,12 @@ impl Lab {
     /// When it does not listen soon, or the host cannot be prepared.
     pub fn web(&self, method: Method, number: u8) -> Result<Process> {
         let host = web(number);
-        if method != Method::Nat {
+        if !matches!(method, Method::Nat | Method::Fullnat) {
             self.realserver(&host, "setup", Some("dr"))?;
         }
         // A UDP answer must come from the address that was asked; TCP sees to that by itself.
         let udp = match method {
-            Method::Nat => vec!["[::]:7".to_owned()],
+            Method::Nat | Method::Fullnat => vec!["[::]:7".to_owned()],
             Method::Dr | Method::Tunnel(_) => {
                 let vips = self.vips(&host)?.iter();
                 vips.map(|vip| SocketAddr::new(*vip, 7).to_string())

@@ -43,6 +43,13 @@ impl Eth {
         self
     }
 
+    /// With the tag of this VLAN alone, whatever tags there were; 0: without any.
+    #[must_use]
+    pub fn tagged(mut self, id: u16) -> Self {
+        self.tags.clear();
+        if id == 0 { self } else { self.vlan(id) }
+    }
+
     /// Carrying IPv4.
     #[must_use]
     pub fn ipv4(self, source: Ipv4Addr, destination: Ipv4Addr) -> Ipv4 {

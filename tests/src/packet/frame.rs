@@ -35,6 +35,9 @@ pub trait Header: Clone {
     /// DSCP and ECN.
     fn tos(&self) -> u8;
 
+    /// As that of a fragment that starts at `offset` units of 8 bytes, followed by `more` or by none.
+    fn set_fragment(&mut self, offset: u16, more: bool);
+
     /// The header before `len` bytes of `protocol`.
     fn bytes(&self, protocol: u8, len: usize) -> Vec<u8>;
 }
@@ -127,11 +130,28 @@ impl<H: Header, S> Packet<H, S> {
         self
     }
 
+    /// In a frame with the tag of this VLAN alone, whatever tags there were; 0: without any.
+    #[must_use]
+    pub fn tagged(mut self, vlan: u16) -> Self {
+        self.eth = self.eth.tagged(vlan);
+        self
+    }
+
     /// In a frame filled up to `len` bytes, as short frames on a cable are.
     #[must_use]
     pub fn padded_to(mut self, len: usize) -> Self {
         self.padded_to = len;
         self
+    }
+
+    /// The same frame and header around something else.
+    pub(super) fn with<T>(&self, segment: T) -> Packet<H, T> {
+        Packet {
+            eth: self.eth.clone(),
+            ip: self.ip.clone(),
+            segment,
+            padded_to: self.padded_to,
+        }
     }
 
     /// Its IP header.

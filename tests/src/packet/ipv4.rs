@@ -83,6 +83,10 @@ impl Header for V4 {
         self.tos
     }
 
+    fn set_fragment(&mut self, offset: u16, more: bool) {
+        self.fragment = offset | if more { 0x2000 } else { 0 };
+    }
+
     fn bytes(&self, protocol: u8, len: usize) -> Vec<u8> {
         let header = wire::ipv4::Ipv4::LEN + self.options.len();
         let words = u8::try_from(header / 4).expect("options of at most 40 bytes");
@@ -128,7 +132,7 @@ impl<S> Ipv4<S> {
     /// A fragment that starts at `offset` units of 8 bytes, followed by `more` or by none.
     #[must_use]
     pub fn fragment(mut self, offset: u16, more: bool) -> Self {
-        self.ip.fragment = offset | if more { 0x2000 } else { 0 };
+        self.ip.set_fragment(offset, more);
         self
     }
 

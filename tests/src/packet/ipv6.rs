@@ -21,6 +21,7 @@ pub struct V6 {
     class: u8,
     flow_label: u32,
     hop_limit: u8,
+    id: u32,
     /// Protocol number of each, and its bytes after the one that names the next.
     extensions: Vec<(u8, Vec<u8>)>,
     version: Option<u8>,
@@ -35,6 +36,7 @@ impl V6 {
             class: 0,
             flow_label: 0,
             hop_limit: 64,
+            id: 0x1234_5678,
             extensions: Vec::new(),
             version: None,
             payload_len: None,
@@ -72,6 +74,13 @@ impl Header for V6 {
 
     fn tos(&self) -> u8 {
         self.class
+    }
+
+    fn set_fragment(&mut self, offset: u16, more: bool) {
+        let mut rest = vec![0];
+        rest.extend((offset << 3 | u16::from(more)).to_be_bytes());
+        rest.extend(self.id.to_be_bytes());
+        self.extensions.push((Extension::FRAGMENT, rest));
     }
 
     fn bytes(&self, protocol: u8, len: usize) -> Vec<u8> {
@@ -125,11 +134,16 @@ impl<S> Ipv6<S> {
     /// With a fragment header behind all headers so far: a fragment that starts at `offset` units
     /// of 8 bytes, followed by `more` or by none.
     #[must_use]
-    pub fn fragment(self, offset: u16, more: bool) -> Self {
-        let mut rest = vec![0];
-        rest.extend((offset << 3 | u16::from(more)).to_be_bytes());
-        rest.extend([0x12, 0x34, 0x56, 0x78]);
-        self.extension(Extension::FRAGMENT, &rest)
+    pub fn fragment(mut self, offset: u16, more: bool) -> Self {
+        self.ip.set_fragment(offset, more);
+        self
+    }
+
+    /// With this identification in a fragment header to come (0x12345678 unless told otherwise).
+    #[must_use]
+    pub fn id(mut self, id: u32) -> Self {
+        self.ip.id = id;
+        self
     }
 
     /// With another header behind all so far: `rest` is all of it but the byte that names the next.

@@ -1,4 +1,4 @@
-//! Packets in packets: encapsulations, and what is told of a packet that was too big.
+//! Packets in packets: encapsulations, and ICMP errors, which quote what they are about.
 //!
 //! Not here: the outer headers' addresses, hops and class, which are words of the same sentence.
 
@@ -33,24 +33,30 @@ impl<H: Header> Packet<H> {
     }
 }
 
-/// A message that packets of `mtu` bytes would fit, and what it quotes.
+/// An ICMP message about a packet, and what it quotes of it.
 #[derive(Clone, Debug)]
-pub struct TooBig {
-    mtu: u32,
+pub struct Error {
+    /// Type and code.
+    kind: [u8; 2],
+    /// The four bytes behind its checksum: of "too big", the length that fits.
+    rest: u32,
     quote: Vec<u8>,
-    /// Protocol, type and code.
-    kind: [u8; 3],
+    is_v6: bool,
 }
 
-impl Segment for TooBig {
+impl Segment for Error {
     fn protocol(&self) -> u8 {
-        self.kind[0]
+        if self.is_v6 {
+            Icmp::PROTOCOL_V6
+        } else {
+            Icmp::PROTOCOL_V4
+        }
     }
 
     fn bytes(&self, source: IpAddr, destination: IpAddr) -> Vec<u8> {
-        let [protocol, kind, code] = self.kind;
+        let (protocol, [kind, code]) = (self.protocol(), self.kind);
         let mut bytes = vec![kind, code, 0, 0];
-        bytes.extend(self.mtu.to_be_bytes());
+        bytes.extend(self.rest.to_be_bytes());
         bytes.extend(&self.quote);
         let checksum = if source.is_ipv4() {
             whole(&bytes, 0)
@@ -63,25 +69,39 @@ impl Segment for TooBig {
 }
 
 impl Ipv4 {
-    /// Carrying "fragmentation needed".
+    /// Carrying "fragmentation needed": packets of `mtu` bytes would fit.
     #[must_use]
-    pub fn too_big(self, mtu: u32, quote: &[u8]) -> Ipv4<TooBig> {
-        self.carrying(TooBig {
-            mtu,
+    pub fn too_big(self, mtu: u32, quote: &[u8]) -> Ipv4<Error> {
+        self.error([3, 4], mtu, quote)
+    }
+
+    /// Carrying an error of this type and code.
+    #[must_use]
+    pub fn error(self, kind: [u8; 2], rest: u32, quote: &[u8]) -> Ipv4<Error> {
+        self.carrying(Error {
+            kind,
+            rest,
             quote: quote.to_vec(),
-            kind: [Icmp::PROTOCOL_V4, 3, 4],
+            is_v6: false,
         })
     }
 }
 
 impl Ipv6 {
-    /// Carrying "packet too big".
+    /// Carrying "packet too big": packets of `mtu` bytes would fit.
     #[must_use]
-    pub fn too_big(self, mtu: u32, quote: &[u8]) -> Ipv6<TooBig> {
-        self.carrying(TooBig {
-            mtu,
+    pub fn too_big(self, mtu: u32, quote: &[u8]) -> Ipv6<Error> {
+        self.error([2, 0], mtu, quote)
+    }
+
+    /// Carrying an error of this type and code.
+    #[must_use]
+    pub fn error(self, kind: [u8; 2], rest: u32, quote: &[u8]) -> Ipv6<Error> {
+        self.carrying(Error {
+            kind,
+            rest,
             quote: quote.to_vec(),
-            kind: [Icmp::PROTOCOL_V6, 2, 0],
+            is_v6: true,
         })
     }
 }

@@ -269,16 +269,16 @@ fn limits_are_told() {
 
         site.toml: 1 error"#]],
     );
-    assert_eq!(good(&services(32, 512)).site.services.len(), 32);
+    assert_eq!(good(&services(80, 512)).site.services.len(), 80);
     refused(
-        &services(33, 512),
+        &services(81, 512),
         &expect![[r#"
-        site.toml:32963:1: error: more than the 16384 real servers in all services of this version
-              |
-        32963 | [[service]]
-              | ^^^^^^^^^^^
+            site.toml:82403:1: error: more than the 40960 real servers in all services of this version
+                  |
+            82403 | [[service]]
+                  | ^^^^^^^^^^^
 
-        site.toml: 1 error"#]],
+            site.toml: 1 error"#]],
     );
 }
 

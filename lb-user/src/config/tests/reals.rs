@@ -2,7 +2,10 @@
 
 use expect_test::expect;
 
-use super::{bad, warned};
+use daemon::source::SourceFile;
+
+use super::{bad, good, warned, with};
+use crate::config::Site;
 
 #[test]
 fn addresses() {
@@ -304,4 +307,30 @@ fn a_service_without_real_servers() {
 
             site.toml: 1 error"#]],
     );
+}
+
+#[test]
+fn schedulers_that_compare_connections_have_a_limit() {
+    let service = |scheduler: &str, count: u16| {
+        let mut text = with(
+            "method = \"dr\"",
+            &format!("method = \"dr\"\nscheduler = \"{scheduler}\""),
+        );
+        let reals: String = (3..=count)
+            .map(|n| format!("[[service.real]]\naddress = \"10.78.0.{n}\"\n"))
+            .collect();
+        let second = text.find("[[service]]\nname = \"dns\"").unwrap();
+        text.insert_str(second, &reals);
+        text
+    };
+    good(&service("wlc", 128));
+    good(&service("wrr", 129));
+    for scheduler in ["lc", "wlc"] {
+        let text = service(scheduler, 129);
+        let report = Site::parse(SourceFile::new("site.toml", &*text)).unwrap_err();
+        let message = format!(
+            "error: scheduler \"{scheduler}\" compares 128 real servers at most, and there are 129"
+        );
+        assert!(report.to_string().contains(&message), "{report}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use super::super::view::{PortStatus, SiteStatus, TrafficStatus};
+use super::super::view::{FlowsStatus, PoolStatus, PortStatus, SiteStatus, TrafficStatus};
 use super::*;
 
 fn status() -> Status {
@@ -20,6 +20,11 @@ fn status() -> Status {
             bytes: 3456,
             connections: 7,
             ..Default::default()
+        },
+        connections_now: ConnectionsStatus {
+            active: 3,
+            inactive: 1,
+            connections_estimated: last == 12,
         },
     };
     Status {
@@ -53,11 +58,18 @@ fn status() -> Status {
                 connections: 14,
                 ..Default::default()
             },
+            connections_now: ConnectionsStatus {
+                active: 6,
+                inactive: 0,
+                connections_estimated: true,
+            },
             reals: vec![
                 real(11, "up", Some("passed"), 1.0),
                 real(12, "down", Some("connection refused"), 0.0),
             ],
         }],
+        flows: FlowsStatus::default(),
+        pool: None,
         verdicts: [
             ("forwarded_dr".to_owned(), 24),
             ("no_service".to_owned(), 0),
@@ -72,10 +84,10 @@ fn services_and_real_servers_stand_in_columns() {
         lb1 (viaduct-lb 0.1.0), /etc/viaduct/site.toml of 2026-01-02T03:04:05Z, generation 2
         eth0: native XDP
 
-        SERVICE                 METHOD     HEALTH                    WEIGHT    SHARE  CONNECTIONS  PACKETS  BYTES
-        web 10.77.0.100:80/tcp  dr maglev  1 of 2 serve                                        14       24   6912
-          10.77.0.11:80                    up                           100  100.0 %            7       12   3456
-          10.77.0.12:80                    down: connection refused     100    0.0 %            7       12   3456
+        SERVICE                 METHOD     HEALTH                    WEIGHT    SHARE  ACTIVE  CONNECTIONS  PACKETS  BYTES
+        web 10.77.0.100:80/tcp  dr maglev  1 of 2 serve                                   ~6           14       24   6912
+          10.77.0.11:80                    up                           100  100.0 %   3 + 1            7       12   3456
+          10.77.0.12:80                    down: connection refused     100    0.0 %      ~3            7       12   3456
 
         packets: forwarded_dr 24
     "#]]
@@ -87,4 +99,15 @@ fn a_refused_reload_stands_at_the_top() {
     let mut status = status();
     status.site.last_error = Some("site.toml:3: unknown key".to_owned());
     assert!(render(&status).contains("\nLAST RELOAD REFUSED: site.toml:3: unknown key\n"));
+}
+
+#[test]
+fn a_pool_tells_its_use() {
+    let mut status = status();
+    status.pool = Some(PoolStatus {
+        flows: 120,
+        ports: 10_000,
+    });
+    let text = render(&status);
+    assert!(text.contains("\npool: 120 flows, 10000 ports\n"), "{text}");
 }

@@ -11,7 +11,7 @@ use tests::packet::eth;
 use super::{
     A, ACK, B, C, Quiet, SYN, Story, TCP, Willing, ends, only, reaches, segment, server_of, site,
 };
-use crate::datapath::site::{CLIENT, LAN, LB, PORT, interfaces, mac};
+use crate::datapath::site::{CLIENT, LAN, LB, PORT, mac, of_services};
 use crate::datapath::stage::{Stage, xdp};
 
 /// Each with its name.
@@ -58,12 +58,13 @@ pub(super) fn a_ring_that_doubles(stage: &mut Stage) -> Result<()> {
     }
     stage.load(&site(&many(60)))?;
     ensure!(
-        stage.tables().services[&TCP].ring_len == 8192,
+        stage.service(&TCP)?.ring_len == 8192,
         "the ring did not double"
     );
     for (port, server) in (PORT..).zip(&before) {
         reaches(stage, port, ACK, *server)?;
     }
+    stage.plane().forget(&|_, _| true);
     let mut moved = 0;
     for (port, server) in (PORT..).zip(&before) {
         moved += usize::from(server_of(&segment(stage, port, SYN)?)? != *server);
@@ -78,12 +79,9 @@ pub(super) fn a_ring_that_doubles(stage: &mut Stage) -> Result<()> {
 pub(super) fn a_service_that_is_removed(stage: &mut Stage) -> Result<()> {
     stage.load(&only(A))?;
     reaches(stage, PORT, SYN, A)?;
-    stage.load(&Wish {
-        interfaces: interfaces(),
-        services: Vec::new(),
-    })?;
+    stage.load(&of_services(Vec::new()))?;
     let seen = segment(stage, PORT, ACK)?;
-    ends(&seen, Reason::NoService, xdp::PASS)?;
+    ends(&seen, Reason::NotVip, xdp::PASS)?;
     stage.load(&only(B))?;
     reaches(stage, PORT, ACK, B)
 }

@@ -6,19 +6,26 @@
 //! here: which slots change hands when weights are shared (lb-user's `tables::ring`).
 
 mod changes;
+mod crowded;
 mod flows;
+mod fullnat;
+mod persistent;
+mod pieces;
+mod quic;
 mod roads;
+mod schedulers;
+mod tracked;
 
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, ensure};
 use lb_ebpf::NextHop;
-use lb_ebpf::abi::{Addr, Be16, Endpoint, FlowKey, Reason, method};
+use lb_ebpf::abi::{Addr, Be16, FlowKey, Reason, kind, method};
 use lb_ebpf::wire::{tcp, udp};
-use lb_user::tables::{RealWish, ServiceWish, Standing, Way, Wish};
+use lb_user::tables::{RealWish, ServiceKey, ServiceWish, Standing, Vip, Way, Wish};
 use tests::packet::eth;
 
-use super::site::{CLIENT, CLIENT_MAC, LAN, LB, TIMEOUT, VIP, interfaces, mac};
+use super::site::{CLIENT, CLIENT_MAC, LAN, LB, TIMEOUTS, VIP, mac, of_services};
 use super::stage::{Seen, Stage, xdp};
 
 /// Something that is played on a stage.
@@ -26,7 +33,19 @@ pub(super) type Story = fn(&mut Stage) -> Result<()>;
 
 /// All stories, each with its name.
 pub(super) fn all() -> Vec<(&'static str, Story)> {
-    [flows::ALL, changes::ALL, roads::ALL].concat()
+    [
+        flows::ALL,
+        changes::ALL,
+        tracked::ALL,
+        schedulers::ALL,
+        persistent::ALL,
+        fullnat::ALL,
+        pieces::ALL,
+        quic::ALL,
+        crowded::ALL,
+        roads::ALL,
+    ]
+    .concat()
 }
 
 const A: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
@@ -35,6 +54,8 @@ const C: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 13);
 
 const SYN: u8 = tcp::Tcp::SYN;
 const ACK: u8 = tcp::Tcp::ACK;
+const FIN: u8 = tcp::Tcp::FIN;
+const RST: u8 = tcp::Tcp::RST;
 
 /// What a real server of a story is at the moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,16 +68,21 @@ enum Is {
 }
 use Is::{Down, Quiet, Willing};
 
-const fn key(protocol: u8) -> Endpoint {
-    Endpoint::new(
-        Addr::v4(lb_ebpf::abi::Be32::new(VIP.to_bits())),
-        Be16::new(80),
+const fn key(protocol: u8) -> ServiceKey {
+    let vip = Vip {
+        address: Addr::v4(lb_ebpf::abi::Be32::new(VIP.to_bits())),
+        bits: 128,
+    };
+    ServiceKey {
+        vip,
         protocol,
-    )
+        first: 80,
+        last: 80,
+    }
 }
 
-const TCP: Endpoint = key(tcp::Tcp::PROTOCOL);
-const UDP: Endpoint = key(udp::Udp::PROTOCOL);
+const TCP: ServiceKey = key(tcp::Tcp::PROTOCOL);
+const UDP: ServiceKey = key(udp::Udp::PROTOCOL);
 
 fn real((address, is): (Ipv4Addr, Is)) -> RealWish {
     RealWish {
@@ -72,27 +98,37 @@ fn real((address, is): (Ipv4Addr, Is)) -> RealWish {
             ifindex: LAN,
             destination: mac(address.octets()[3]),
             source: LB,
+            vlan: 0,
         })),
+        server_id: None,
     }
 }
 
 /// The story's service with these real servers, over TCP and over UDP.
 fn site(reals: &[(Ipv4Addr, Is)]) -> Wish {
     let service = |key| ServiceWish {
-        key,
-        method: method::DR,
-        timeout: TIMEOUT,
+        timeouts: TIMEOUTS,
         reals: reals.iter().copied().map(real).collect(),
+        ..ServiceWish::new(key, method::DR)
     };
-    Wish {
-        interfaces: interfaces(),
-        services: vec![service(TCP), service(UDP)],
-    }
+    of_services(vec![service(TCP), service(UDP)])
 }
 
 /// Of A, B and C, only this one takes new flows; the others are up.
 fn only(willing: Ipv4Addr) -> Wish {
     site(&[A, B, C].map(|server| (server, if server == willing { Willing } else { Quiet })))
+}
+
+/// The same with every service changed.
+fn changed(mut wish: Wish, change: impl Fn(&mut ServiceWish)) -> Wish {
+    wish.services.iter_mut().for_each(change);
+    wish
+}
+
+/// The client's datagram from `port`.
+fn datagram(stage: &mut Stage, port: u16) -> Result<Seen> {
+    let frame = eth(CLIENT_MAC, LB).ipv4(CLIENT, VIP).udp(port, 80);
+    stage.send(LAN, &frame.build())
 }
 
 fn segment(stage: &mut Stage, port: u16, flags: u8) -> Result<Seen> {
@@ -137,28 +173,27 @@ fn server_of(seen: &Seen) -> Result<Ipv4Addr> {
     Ok(Ipv4Addr::new(10, 77, 0, seen.frame[5]))
 }
 
-fn flow_key(stage: &Stage, service: &Endpoint, client: Ipv4Addr, port: u16) -> Result<FlowKey> {
-    let service = stage.service_id(service)?;
-    Ok(FlowKey {
-        client: client.into(),
-        service,
-        port: Be16::new(port),
+/// What the entry of a client's flow to a service at one port of [`VIP`] is found by.
+fn flow_key(service: &ServiceKey, client: Ipv4Addr, port: u16) -> FlowKey {
+    FlowKey {
+        source: client.into(),
+        destination: service.vip.address,
+        source_port: Be16::new(port),
+        destination_port: Be16::new(service.first),
+        protocol: service.protocol,
+        kind: kind::FLOW,
         _pad: 0,
-    })
+    }
 }
 
 /// The real server that a flow of the client is recorded for.
-fn recorded(stage: &mut Stage, service: &Endpoint, port: u16) -> Result<Option<Ipv4Addr>> {
-    let key = flow_key(stage, service, CLIENT, port)?;
-    let Some(flow) = stage.plane().flows().get(&key).copied() else {
+fn recorded(stage: &mut Stage, service: &ServiceKey, port: u16) -> Result<Option<Ipv4Addr>> {
+    let Some((_, _, _, flow)) = stage.entry(&flow_key(service, CLIENT, port)) else {
         return Ok(None);
     };
-    let tables = stage.tables();
-    let members = tables.members_of(&tables.services[service]);
-    let id = members
-        .get(usize::from(flow.member))
-        .context("no such member")?;
-    let std::net::IpAddr::V4(address) = tables.reals[id].address.into() else {
+    let real = stage.tables().reals.get(&flow.real);
+    let real = real.context("no such real server")?;
+    let std::net::IpAddr::V4(address) = real.address.into() else {
         anyhow::bail!("an IPv6 real server");
     };
     Ok(Some(address))

@@ -57,14 +57,15 @@ fn tcp() -> Vec<Case> {
             segment.clone(),
             to(segment),
         ),
-        forwards("dr: a FIN", &WEB, fin.clone(), to(fin)),
-        forwards("dr: an RST", &WEB, rst.clone(), to(rst)),
+        forwards("dr: a FIN", &WEB, fin.clone(), to(fin)).ending(),
+        forwards("dr: an RST", &WEB, rst.clone(), to(rst)).ending(),
         forwards(
             "dr: a SYN with RST opens nothing",
             &WEB,
             syn_rst.clone(),
             to(syn_rst),
-        ),
+        )
+        .ending(),
         forwards(
             "dr: a SYN with ACK opens nothing",
             &WEB,

@@ -1,14 +1,13 @@
-//! Every way to a real server × every family × TCP and UDP × no tag, one and two.
+//! Every way to a real server × every family × TCP and UDP × no tag, one and two; and every way back.
 
-use lb_ebpf::abi::method;
 use tests::packet::{Eth, Header, Packet, Ported};
 
 use crate::datapath::case::{Case, forwards, replies, stays};
-use crate::datapath::kinds::{self, Kind, NAT};
+use crate::datapath::kinds::{self, Kind};
 use crate::datapath::served::{Road, Served};
-use crate::datapath::site::{CLIENT, CLIENT_MAC, CLIENT6, LB, PORT, VIP, VIP6};
+use crate::datapath::site::{CLIENT, CLIENT6, LB, OWN, OWN_PORT, OWN6, PORT, VIP, VIP6};
 
-use super::{by_nat, direct, to_director, tunnelled};
+use super::{ACK, SYN, answered, sent, to_director, tunnelled};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -16,7 +15,9 @@ pub(super) fn cases() -> Vec<Case> {
         for kind in kinds::ALL {
             cases.extend(requests(kind, tagged, tag));
         }
-        cases.extend(replies_of_nat(tagged, tag));
+        for kind in kinds::REPLYING {
+            cases.extend(answers(kind, tagged, tag));
+        }
     }
     cases
 }
@@ -43,14 +44,20 @@ fn requests(kind: Kind, tagged: &str, tag: Tag) -> [Case; 4] {
     let v6 = || tag(to_director()).ipv6(CLIENT6, VIP6).tos(TOS);
     let (tcp, udp) = (kind.tcp(), kind.udp());
     let (tcp6, udp6) = (kind.tcp6(), kind.udp6());
+    let flags = if kind.needs_syn() { SYN } else { ACK };
+    let opening = |case: Case| match kind.needs_syn() {
+        true => case.opening(),
+        false => case,
+    };
+    let v6_tcp = v6().flow_label(0x12345).tcp(PORT, tcp6.port).flags(flags);
     [
-        request(name("TCP, IPv4"), &tcp, v4().tcp(PORT, tcp.port)),
+        opening(request(
+            name("TCP, IPv4"),
+            &tcp,
+            v4().tcp(PORT, tcp.port).flags(flags),
+        )),
         request(name("UDP, IPv4"), &udp, v4().udp(PORT, udp.port)),
-        request(
-            name("TCP, IPv6"),
-            &tcp6,
-            v6().flow_label(0x12345).tcp(PORT, tcp6.port),
-        ),
+        opening(request(name("TCP, IPv6"), &tcp6, v6_tcp)),
         request(
             name("UDP, IPv6"),
             &udp6,
@@ -61,45 +68,46 @@ fn requests(kind: Kind, tagged: &str, tag: Tag) -> [Case; 4] {
 
 fn request<H: Header, S: Ported>(name: String, service: &Served, bare: Packet<H, S>) -> Case {
     let request = bare.payload(b"what is asked");
-    let sent = match service.road {
+    let output = match service.road {
         Road::Local => return stays(name, service, request),
         Road::Tunnel(..) => tunnelled(service, request.clone()),
-        Road::Plain if service.method == method::NAT => by_nat(service, request.clone()).build(),
-        Road::Plain => direct(service, request.clone()).build(),
+        Road::Plain => sent(service, request.clone()).build(),
     };
-    forwards(name, service, request, sent)
+    forwards(name, service, request, output)
 }
 
-fn replies_of_nat(tagged: &str, tag: Tag) -> [Case; 4] {
-    let name = |what: &str| format!("nat, reply: {what}, {tagged}");
-    let [tcp, udp] = [NAT.tcp(), NAT.udp()];
-    let [tcp6, udp6] = [NAT.tcp6(), NAT.udp6()];
+/// Replies to what [`requests`] has sent.
+fn answers(kind: Kind, tagged: &str, tag: Tag) -> [Case; 4] {
+    let name = |what: &str| format!("{}, reply: {what}, {tagged}", kind.name);
+    let [tcp, udp] = [kind.tcp(), kind.udp()];
+    let [tcp6, udp6] = [kind.tcp6(), kind.udp6()];
     let from = |served: &Served| tag(tests::packet::eth(served.next_hop.destination, LB));
-    let v4 = |served: &Served| from(served).ipv4(served.real_v4(), CLIENT).tos(TOS);
-    let v6 = |served: &Served| from(served).ipv6(served.real_v6(), CLIENT6).tos(TOS);
+    let is_fullnat = kind.needs_syn();
+    let (to, to6) = if is_fullnat {
+        (OWN, OWN6)
+    } else {
+        (CLIENT, CLIENT6)
+    };
+    let port = if is_fullnat { OWN_PORT } else { PORT };
+    let v4 = |served: &Served| from(served).ipv4(served.real_v4(), to).tos(TOS);
+    let v6 = |served: &Served| from(served).ipv6(served.real_v6(), to6).tos(TOS);
     [
-        reply(name("TCP, IPv4"), &tcp, v4(&tcp).tcp(tcp.real_port, PORT)),
-        reply(name("UDP, IPv4"), &udp, v4(&udp).udp(udp.real_port, PORT)),
+        reply(name("TCP, IPv4"), &tcp, v4(&tcp).tcp(tcp.real_port, port)),
+        reply(name("UDP, IPv4"), &udp, v4(&udp).udp(udp.real_port, port)),
         reply(
             name("TCP, IPv6"),
             &tcp6,
-            v6(&tcp6).flow_label(0x54321).tcp(tcp6.real_port, PORT),
+            v6(&tcp6).flow_label(0x54321).tcp(tcp6.real_port, port),
         ),
         reply(
             name("UDP, IPv6"),
             &udp6,
-            v6(&udp6).flow_label(1).udp(udp6.real_port, PORT),
+            v6(&udp6).flow_label(1).udp(udp6.real_port, port),
         ),
     ]
 }
 
 fn reply<H: Header, S: Ported>(name: String, service: &Served, bare: Packet<H, S>) -> Case {
     let reply = bare.payload(b"what is answered");
-    let sent = reply
-        .clone()
-        .from(service.vip)
-        .ports(service.port, PORT)
-        .ttl(63)
-        .hop(LB, CLIENT_MAC);
-    replies(name, service, reply, sent)
+    replies(name, service, reply.clone(), answered(service, reply))
 }

@@ -1,8 +1,9 @@
-//! Headers that say what is not so. Nobody can tell whether such a frame was for a VIP: it passes.
+//! Headers that say what is not so. To a VIP, they end here by name; of another version, nobody can tell
+//! whom they were for: they pass.
 
 use lb_ebpf::abi::Reason;
 
-use crate::datapath::case::{Case, passes};
+use crate::datapath::case::{Case, drops, passes};
 
 use super::{SYN, tcp_to, to_director, udp_to};
 use crate::datapath::site::{CLIENT, VIP};
@@ -30,94 +31,94 @@ fn versions() -> Vec<Case> {
 }
 
 fn lengths() -> Vec<Case> {
-    let bad = Reason::BadLength;
-    let truncated = Reason::Truncated;
+    let bad = Reason::VipBadLength;
+    let truncated = Reason::VipTruncated;
     vec![
-        passes("lie: a header of 0 bytes", bad, tcp_to(80).claims_ihl(0)),
-        passes("lie: a header of 16 bytes", bad, tcp_to(80).claims_ihl(4)),
-        passes(
+        drops("lie: a header of 0 bytes", bad, tcp_to(80).claims_ihl(0)),
+        drops("lie: a header of 16 bytes", bad, tcp_to(80).claims_ihl(4)),
+        drops(
             "lie: a header longer than the packet",
             bad,
             tcp_to(80).claims_ihl(15),
         ),
-        passes(
+        drops(
             "lie: a packet of 0 bytes",
             bad,
             tcp_to(80).claims_total_len(0),
         ),
-        passes(
+        drops(
             "lie: a packet shorter than its header",
             bad,
             tcp_to(80).claims_total_len(19),
         ),
-        passes(
+        drops(
             "lie: a packet shorter than its options",
             bad,
             tcp_to(80).options(&[1; 8]).claims_total_len(27),
         ),
-        passes(
+        drops(
             "lie: a packet of one byte more than there are",
             truncated,
             tcp_to(80).claims_total_len(41),
         ),
-        passes(
+        drops(
             "lie: a packet of 65,535 bytes",
             truncated,
             tcp_to(80).claims_total_len(u16::MAX),
         ),
-        passes(
+        drops(
             "lie: a packet that ends within the padding, less one",
             truncated,
             tcp_to(80).claims_total_len(47).padded_to(60),
         ),
-        passes(
+        drops(
             "lie: TCP without a byte, at the frame's end",
-            truncated,
+            bad,
             to_director().ipv4(CLIENT, VIP).other(6, &[]),
         ),
-        passes(
+        drops(
             "lie: UDP of 7 bytes, at the frame's end",
-            truncated,
+            bad,
             to_director().ipv4(CLIENT, VIP).other(17, &[0; 7]),
         ),
     ]
 }
 
 fn tcp() -> Vec<Case> {
-    let reason = Reason::BadLength;
+    let reason = Reason::VipBadLength;
     let syn = tcp_to(80).flags(SYN);
     vec![
-        passes(
+        drops(
             "lie: a TCP header of 0 bytes",
             reason,
             syn.clone().claims_offset(0),
         ),
-        passes(
+        drops(
             "lie: a TCP header of 16 bytes",
             reason,
             syn.clone().claims_offset(4),
         ),
-        passes(
+        drops(
             "lie: a TCP header longer than the packet",
             reason,
             syn.clone().claims_offset(6),
         ),
-        passes(
+        drops(
             "lie: a TCP header of 60 bytes in 40",
             reason,
             tcp_to(80).payload(&[0; 20]).claims_offset(15),
         ),
-        passes(
+        drops(
             "lie: TCP of 19 bytes, the rest is padding",
             reason,
             syn.clone().claims_total_len(39),
         ),
-        passes(
+        drops(
             "lie: TCP of no byte, the rest is padding",
             reason,
             syn.clone().claims_total_len(20),
         ),
-        passes(
+        drops(
             "lie: a TCP header that ends in the padding",
             reason,
             syn.claims_offset(6).padded_to(60),
@@ -126,35 +127,35 @@ fn tcp() -> Vec<Case> {
 }
 
 fn udp() -> Vec<Case> {
-    let reason = Reason::BadLength;
+    let reason = Reason::VipBadLength;
     let query = udp_to(53).payload(b"a question");
     vec![
-        passes(
+        drops(
             "lie: a datagram of 0 bytes",
             reason,
             query.clone().claims_length(0),
         ),
-        passes(
+        drops(
             "lie: a datagram of 7 bytes",
             reason,
             query.clone().claims_length(7),
         ),
-        passes(
+        drops(
             "lie: a datagram longer than its packet",
             reason,
             query.clone().claims_length(19),
         ),
-        passes(
+        drops(
             "lie: a datagram of 65,535 bytes",
             reason,
             query.clone().claims_length(u16::MAX),
         ),
-        passes(
+        drops(
             "lie: a datagram that ends in the padding",
             reason,
             query.clone().claims_length(20).padded_to(64),
         ),
-        passes(
+        drops(
             "lie: UDP of 7 bytes, the rest is padding",
             reason,
             query.claims_total_len(27),

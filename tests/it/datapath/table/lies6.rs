@@ -1,11 +1,12 @@
-//! IPv6 headers that say what is not so, and addresses that may not be there: they pass.
+//! IPv6 headers that say what is not so, and addresses that may not be there: to a VIP, they end here
+//! by name; else they pass.
 
 use std::net::Ipv6Addr;
 
 use lb_ebpf::abi::Reason;
 use tests::packet::{Ipv6, Tcp};
 
-use crate::datapath::case::{Case, passes};
+use crate::datapath::case::{Case, drops, passes};
 use crate::datapath::kinds::{DR, NAT};
 use crate::datapath::site::{CLIENT, CLIENT6, SHOP, VIP, VIP6, WEB};
 
@@ -40,25 +41,25 @@ fn versions() -> Vec<Case> {
 }
 
 fn lengths() -> Vec<Case> {
-    let (bad, truncated) = (Reason::BadLength, Reason::Truncated);
+    let (bad, truncated) = (Reason::VipBadLength, Reason::VipTruncated);
     let claims = |bytes| tcp().claims_payload_len(bytes);
     vec![
-        passes(
+        drops(
             "IPv6 lie: one byte more than there are",
             truncated,
             claims(21),
         ),
-        passes("IPv6 lie: 65,535 bytes", truncated, claims(u16::MAX)),
-        passes(
+        drops("IPv6 lie: 65,535 bytes", truncated, claims(u16::MAX)),
+        drops(
             "IPv6 lie: a length that ends within the padding, less one",
             truncated,
             claims(47).padded_to(100),
         ),
-        passes("IPv6 lie: no byte of TCP", bad, claims(0)),
-        passes("IPv6 lie: TCP of 19 bytes", bad, claims(19)),
-        passes(
+        drops("IPv6 lie: no byte of TCP", bad, claims(0)),
+        drops("IPv6 lie: TCP of 19 bytes", bad, claims(19)),
+        drops(
             "IPv6 lie: a header alone",
-            Reason::Truncated,
+            bad,
             to_director().ipv6(CLIENT6, VIP6).other(6, &[]),
         ),
         passes(
@@ -70,7 +71,7 @@ fn lengths() -> Vec<Case> {
 }
 
 fn extensions() -> Vec<Case> {
-    let (bad, truncated) = (Reason::BadLength, Reason::Truncated);
+    let (bad, truncated) = (Reason::VipBadLength, Reason::VipTruncated);
     let long = |next, units| {
         to_director().ipv6(CLIENT6, VIP6).other(
             0,
@@ -78,38 +79,38 @@ fn extensions() -> Vec<Case> {
         )
     };
     vec![
-        passes(
+        drops(
             "extension lie: TCP far behind the end",
-            Reason::TooManyHeaders,
+            Reason::VipTooManyHeaders,
             long(6, 255),
         ),
-        passes(
+        drops(
             "extension lie: another far behind the end",
-            Reason::TooManyHeaders,
+            Reason::VipTooManyHeaders,
             long(60, 255),
         ),
-        passes("extension lie: TCP right at the end", bad, long(6, 3)),
-        passes(
+        drops("extension lie: TCP right at the end", bad, long(6, 3)),
+        drops(
             "extension lie: TCP in the padding",
             bad,
             long(6, 3).padded_to(120),
         ),
-        passes(
+        drops(
             "extension lie: TCP that ends in the padding",
             bad,
             long(6, 2).padded_to(120),
         ),
-        passes(
+        drops(
             "extension lie: a byte alone",
             truncated,
             to_director().ipv6(CLIENT6, VIP6).other(0, &[6]),
         ),
-        passes(
+        drops(
             "extension lie: no byte",
             truncated,
             to_director().ipv6(CLIENT6, VIP6).other(43, &[]),
         ),
-        passes(
+        drops(
             "extension lie: a packet that ends in it",
             bad,
             tcp().hop_by_hop(&[]).claims_payload_len(4),
@@ -118,35 +119,35 @@ fn extensions() -> Vec<Case> {
 }
 
 fn segments() -> Vec<Case> {
-    let bad = Reason::BadLength;
+    let bad = Reason::VipBadLength;
     let datagram = || udp6_to(DR.udp6().port).payload(b"a question");
     vec![
-        passes(
+        drops(
             "IPv6 lie: a TCP header of 16 bytes",
             bad,
             tcp().claims_offset(4),
         ),
-        passes(
+        drops(
             "IPv6 lie: a TCP header longer than the packet",
             bad,
             tcp().claims_offset(6),
         ),
-        passes(
+        drops(
             "IPv6 lie: a TCP header that ends in the padding",
             bad,
             tcp().claims_offset(6).padded_to(100),
         ),
-        passes(
+        drops(
             "IPv6 lie: a datagram of 0 bytes, as in a jumbogram",
             bad,
             datagram().claims_length(0),
         ),
-        passes(
+        drops(
             "IPv6 lie: a datagram longer than its packet",
             bad,
             datagram().claims_length(19),
         ),
-        passes(
+        drops(
             "IPv6 lie: a datagram that ends in the padding",
             bad,
             datagram().claims_length(20).padded_to(100),
@@ -155,7 +156,7 @@ fn segments() -> Vec<Case> {
 }
 
 fn addresses() -> Vec<Case> {
-    let bad = Reason::BadAddress;
+    let bad = Reason::NotVip;
     let (client, vip) = (CLIENT.to_ipv6_mapped(), VIP.to_ipv6_mapped());
     let to = |source, destination| {
         to_director()
@@ -169,7 +170,11 @@ fn addresses() -> Vec<Case> {
     vec![
         passes("mapped: client and VIP", bad, to(client, vip)),
         passes("mapped: the VIP", bad, to(CLIENT6, vip)),
-        passes("mapped: the client", bad, tcp().from(client)),
+        drops(
+            "mapped: the client",
+            Reason::MartianSource,
+            tcp().from(client),
+        ),
         passes(
             "mapped: a nat real server's reply",
             bad,
@@ -191,12 +196,12 @@ fn addresses() -> Vec<Case> {
         ),
         passes(
             "mapped: another way to write IPv4 is another address",
-            Reason::NoService,
+            bad,
             to(CLIENT6, compatible),
         ),
         passes(
             "mapped: nor is a translated one",
-            Reason::NoService,
+            bad,
             to(CLIENT6, translated),
         ),
     ]

@@ -4,27 +4,32 @@
 
 mod direct;
 mod dropped;
+mod errors;
+mod errors_odd;
 mod kinds;
 mod lies;
 mod lies6;
 mod nat;
 mod passed;
+mod pieces;
 mod replies;
 mod replies6;
+mod strange;
 mod tunnel;
 mod v6;
 mod vlan;
+mod wide;
 
 use std::net::IpAddr;
 
-use lb_ebpf::abi::{Be16, encapsulation};
+use lb_ebpf::abi::{Be16, encapsulation, method};
 use lb_ebpf::select::flow_hash;
 use lb_ebpf::wire;
 use tests::packet::{Eth, Header, Ipv4, Ipv6, Packet, Ported, Segment, Tcp, Udp, eth};
 
 use super::case::Case;
 use super::served::{Road, Served};
-use super::site::{CLIENT, CLIENT_MAC, CLIENT6, LB, PORT, VIP, VIP6};
+use super::site::{CLIENT, CLIENT_MAC, CLIENT6, LB, OWN, OWN_PORT, OWN6, PORT, VIP, VIP6};
 
 /// All cases.
 pub(super) fn cases() -> Vec<Case> {
@@ -41,6 +46,11 @@ pub(super) fn cases() -> Vec<Case> {
         replies6::cases(),
         tunnel::cases(),
         vlan::cases(),
+        strange::cases(),
+        pieces::cases(),
+        wide::cases(),
+        errors::cases(),
+        errors_odd::cases(),
     ]
     .concat()
 }
@@ -82,57 +92,106 @@ fn udp6_to(port: u16) -> Ipv6<Udp> {
 
 /// A request by direct routing, as it leaves.
 fn direct<H: Header, S>(service: &Served, request: Packet<H, S>) -> Packet<H, S> {
+    let to = service.next_hop;
     request
         .ttl(63)
-        .hop(service.next_hop.source, service.next_hop.destination)
+        .tagged(to.vlan)
+        .hop(to.source, to.destination)
 }
 
 /// A request by nat, as it leaves.
 fn by_nat<H: Header, S: Ported>(service: &Served, request: Packet<H, S>) -> Packet<H, S> {
     direct(
         service,
-        request.to(service.real).ports(PORT, service.real_port),
+        request.to(service.real).ports(PORT, service.port_behind()),
     )
+}
+
+/// A request by fullnat, as it leaves.
+fn by_fullnat<H: Header, S: Ported>(service: &Served, request: Packet<H, S>) -> Packet<H, S> {
+    let own = own_address(service);
+    by_nat(service, request)
+        .from(own)
+        .ports(OWN_PORT, service.port_behind())
+}
+
+/// The director's own address towards a real server of fullnat.
+fn own_address(service: &Served) -> IpAddr {
+    if service.real.is_ipv4() {
+        OWN.into()
+    } else {
+        OWN6.into()
+    }
+}
+
+/// A request that is no tunnel's, as it leaves.
+fn sent<H: Header, S: Ported>(service: &Served, request: Packet<H, S>) -> Packet<H, S> {
+    match service.method {
+        method::NAT => by_nat(service, request),
+        method::FULLNAT => by_fullnat(service, request),
+        _ => direct(service, request),
+    }
+}
+
+/// A reply that came to the director, as it leaves for the client.
+fn answered<H: Header, S: Ported>(service: &Served, reply: Packet<H, S>) -> Packet<H, S> {
+    let client: IpAddr = if service.vip.is_ipv4() {
+        CLIENT.into()
+    } else {
+        CLIENT6.into()
+    };
+    reply
+        .from(service.vip)
+        .to(client)
+        .ports(service.port, PORT)
+        .ttl(63)
+        .tagged(0)
+        .hop(LB, CLIENT_MAC)
 }
 
 /// A request by a tunnel, as it leaves; `request` may be longer than it says by padding alone.
 fn tunnelled<H: Header, S: Segment>(service: &Served, request: Packet<H, S>) -> Vec<u8> {
+    let [client, _] = request.header().addresses();
+    let spread = flow_of(service, client, PORT);
+    carried(service, spread, request)
+}
+
+/// As [`tunnelled`], with `spread` outside.
+fn carried<H: Header, S: Segment>(service: &Served, spread: u32, request: Packet<H, S>) -> Vec<u8> {
     let Road::Tunnel(source, kind, _) = service.road else {
         panic!("{service:?} is no tunnel");
     };
     let link = direct(service, request.clone()).link();
     let (tos, inner) = (request.header().tos(), request.ttl(63));
-    let [client, _] = inner.header().addresses();
     match source {
         IpAddr::V4(source) => {
             let outer = link.ipv4(source, service.real_v4()).tos(tos);
-            inside(outer.id(0).dont_fragment(), kind, service, client, &inner)
+            inside(outer.id(0).dont_fragment(), kind, spread, &inner)
         }
         IpAddr::V6(source) => {
             let outer = link.ipv6(source, service.real_v6()).tos(tos);
-            inside(outer, kind, service, client, &inner)
+            inside(outer.flow_label(spread), kind, spread, &inner)
         }
     }
 }
 
-/// The frame of `outer` around `inner`.
+/// The frame of `outer` around `inner`; the source port of GUE is the flow's, so that it is the same
+/// for all its packets.
 fn inside<O: Header, I: Header, S: Segment>(
     outer: Packet<O>,
     kind: u8,
-    service: &Served,
-    client: IpAddr,
+    spread: u32,
     inner: &Packet<I, S>,
 ) -> Vec<u8> {
     if kind == encapsulation::GUE {
-        outer.gue(gue_port(service, client, PORT), inner).build()
+        outer.gue(49_152 + (spread % 16_384) as u16, inner).build()
     } else {
         outer.ip_in_ip(inner).build()
     }
 }
 
-/// The source port of a flow in GUE: of its hash, so that it is the same for all its packets.
-pub(super) fn gue_port(service: &Served, client: IpAddr, port: u16) -> u16 {
+/// The hash of a client's flow.
+fn flow_of(service: &Served, client: IpAddr, port: u16) -> u32 {
     let ports = [port, service.port].map(Be16::new);
-    let hash = flow_hash(&client.into(), ports[0], ports[1], service.protocol);
-    49_152 + (hash % 16_384) as u16
+    flow_hash(&client.into(), ports[0], ports[1], service.protocol)
 }

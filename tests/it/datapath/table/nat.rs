@@ -39,8 +39,8 @@ fn tcp() -> Vec<Case> {
             segment.clone(),
             to(segment),
         ),
-        forwards("nat: a FIN", &SHOP, fin.clone(), to(fin)),
-        forwards("nat: an RST", &SHOP, rst.clone(), to(rst)),
+        forwards("nat: a FIN", &SHOP, fin.clone(), to(fin)).ending(),
+        forwards("nat: an RST", &SHOP, rst.clone(), to(rst)).ending(),
         forwards(
             "nat: out by another interface",
             &FAR_SHOP,

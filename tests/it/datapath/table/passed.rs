@@ -18,7 +18,7 @@ const ROUTER_ALERT: [u8; 4] = [0x94, 4, 0, 0];
 const ECHO: [u8; 8] = [8, 0, 0xf7, 0xfd, 0, 1, 0, 1];
 
 pub(super) fn cases() -> Vec<Case> {
-    [ethernet(), addressees(), protocols(), fragments(), others()].concat()
+    [ethernet(), addressees(), protocols(), others()].concat()
 }
 
 fn ethernet() -> Vec<Case> {
@@ -104,8 +104,8 @@ fn protocols() -> Vec<Case> {
     vec![
         passes("pass: a ping of the VIP", reason, ipv4(VIP).other(1, &ECHO)),
         passes(
-            "pass: fragmentation needed, quoting a flow",
-            reason,
+            "pass: fragmentation needed, quoting a packet to the VIP",
+            Reason::IcmpUnmatched,
             ipv4(VIP).other(1, &quoted),
         ),
         passes(
@@ -118,7 +118,7 @@ fn protocols() -> Vec<Case> {
         ),
         passes(
             "pass: IGMP with router alert, to us",
-            reason,
+            Reason::NotVip,
             ipv4(reports).options(&ROUTER_ALERT).other(2, &report),
         ),
         passes(
@@ -131,7 +131,7 @@ fn protocols() -> Vec<Case> {
         ),
         passes(
             "pass: a VRRP advert, to us",
-            reason,
+            Reason::NotVip,
             ipv4(DIRECTOR).ttl(255).other(112, &advert),
         ),
         passes(
@@ -162,43 +162,8 @@ fn protocols() -> Vec<Case> {
     ]
 }
 
-fn fragments() -> Vec<Case> {
-    let data = tcp_to(80).payload(&[1; 64]);
-    let datagram = udp_to(53).payload(&[1; 64]);
-    let ping = to_director().ipv4(CLIENT, VIP).other(1, &ECHO);
-    let reason = Reason::Fragment;
-    vec![
-        passes(
-            "pass: a first fragment for a VIP",
-            reason,
-            data.clone().fragment(0, true),
-        ),
-        passes(
-            "pass: a middle fragment",
-            reason,
-            data.clone().fragment(185, true),
-        ),
-        passes("pass: a last fragment", reason, data.fragment(370, false)),
-        passes(
-            "pass: the last possible fragment",
-            reason,
-            datagram.clone().fragment(0x1fff, false),
-        ),
-        passes(
-            "pass: a first fragment of a datagram",
-            reason,
-            datagram.fragment(0, true),
-        ),
-        passes(
-            "pass: a fragment of a ping",
-            Reason::NotTcpOrUdp,
-            ping.fragment(0, true),
-        ),
-    ]
-}
-
 fn others() -> Vec<Case> {
-    let reason = Reason::NoService;
+    let (reason, elsewhere) = (Reason::NoService, Reason::NotVip);
     let to = |destination, port| {
         to_director()
             .ipv4(CLIENT, destination)
@@ -215,19 +180,23 @@ fn others() -> Vec<Case> {
         passes("pass: the other protocol's port", reason, tcp_to(53)),
         passes(
             "pass: another address, a service's port",
-            reason,
+            elsewhere,
             to(Ipv4Addr::new(10, 77, 0, 101), 80),
         ),
-        passes("pass: the director's own address", reason, to(DIRECTOR, 22)),
+        passes(
+            "pass: the director's own address",
+            elsewhere,
+            to(DIRECTOR, 22),
+        ),
         passes("pass: port 0 of the VIP", reason, tcp_to(0)),
         passes(
             "pass: not ours, with its last hop",
-            reason,
+            elsewhere,
             to(DIRECTOR, 22).ttl(1),
         ),
         passes(
             "pass: the VIP's bytes in the wrong order",
-            reason,
+            elsewhere,
             to(Ipv4Addr::new(100, 0, 77, 10), 80),
         ),
         passes(

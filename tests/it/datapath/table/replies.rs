@@ -9,13 +9,13 @@ use tests::packet::{Ipv4, Tcp, Udp, eth};
 use crate::datapath::case::{Case, drops, passes, replies};
 use crate::datapath::site::{
     CLIENT, CLIENT_MAC, DIRECTOR, FAR_SHOP, GAME, LAN, LB, LB_WAN, NOWHERE, PORT, ROUTED_CLIENT,
-    ROUTER_MAC, SHOP, SILENT_CLIENT, VIP, WAN, WAN_CLIENT, WEB, mac,
+    ROUTER_MAC, SHOP, SILENT_CLIENT, VIP, VLAN, VLAN_CLIENT, WAN, WAN_CLIENT, WEB, mac,
 };
 
 use super::{ACK, FIN, RST, SYN};
 
 pub(super) fn cases() -> Vec<Case> {
-    [rewritten(), elsewhere(), not_replies()].concat()
+    [rewritten(), elsewhere(), not_sent(), not_replies()].concat()
 }
 
 /// A segment of the shop's real server.
@@ -130,8 +130,6 @@ fn elsewhere() -> Vec<Case> {
         .ports(FAR_SHOP.port, PORT)
         .ttl(63)
         .hop(LB, CLIENT_MAC);
-    let not_routed = Reason::ReplyNotRouted;
-    let unresolved = Reason::NextHopUnresolved;
     vec![
         replies(
             "reply: to a client behind a router",
@@ -146,9 +144,22 @@ fn elsewhere() -> Vec<Case> {
             sent(other).hop(LB_WAN, mac(10)),
         )
         .by(WAN),
+        replies(
+            "reply: to a client in a VLAN",
+            &SHOP,
+            reply_to(VLAN_CLIENT),
+            sent(reply_to(VLAN_CLIENT)).tagged(VLAN).hop(LB, mac(12)),
+        ),
         replies("reply: in by the other interface", &FAR_SHOP, far, far_sent)
             .from(WAN)
             .by(LAN),
+    ]
+}
+
+fn not_sent() -> Vec<Case> {
+    let not_routed = Reason::ReplyNotRouted;
+    let unresolved = Reason::NextHopUnresolved;
+    vec![
         passes(
             "reply: to the director itself (its probes)",
             not_routed,
@@ -190,34 +201,29 @@ fn elsewhere() -> Vec<Case> {
 
 fn not_replies() -> Vec<Case> {
     let from = |source, port| eth(mac(13), LB).ipv4(source, CLIENT).tcp(port, PORT);
-    let no_service = Reason::NoService;
+    let not_vip = Reason::NotVip;
     vec![
         passes(
             "reply: another port of a nat real server",
-            no_service,
+            not_vip,
             from(SHOP.real_v4(), 22),
         ),
         passes(
             "reply: another host at the same port",
-            no_service,
+            not_vip,
             from(bystander(), 80),
         ),
         passes(
             "reply: another protocol of a nat real server",
-            no_service,
+            not_vip,
             eth(mac(13), LB)
                 .ipv4(SHOP.real_v4(), CLIENT)
                 .udp(SHOP.real_port, PORT),
         ),
         passes(
             "reply: a dr real server's, to forward as any",
-            no_service,
+            not_vip,
             from(WEB.real_v4(), 80),
-        ),
-        passes(
-            "reply: a fragment, of which ports are not known",
-            Reason::Fragment,
-            reply_to(CLIENT).fragment(0, true),
         ),
     ]
 }

@@ -9,7 +9,7 @@ use crate::datapath::case::{Case, drops, passes, replies};
 use crate::datapath::kinds::NAT;
 use crate::datapath::site::{
     CLIENT_MAC, CLIENT6, DIRECTOR6, LB, LB_WAN, NOWHERE6, PORT, ROUTED_CLIENT6, ROUTER_MAC,
-    SILENT_CLIENT6, VIP6, WAN, WAN_CLIENT6, lan6, mac,
+    SILENT_CLIENT6, VIP6, VLAN, VLAN_CLIENT6, WAN, WAN_CLIENT6, lan6, mac,
 };
 
 use super::{ACK, FIN, SYN};
@@ -145,6 +145,12 @@ fn elsewhere() -> Vec<Case> {
             sent(other).hop(LB_WAN, mac(10)),
         )
         .by(WAN),
+        replies(
+            "IPv6 reply: to a client in a VLAN, tagged otherwise",
+            &NAT.tcp6(),
+            reply_to(VLAN_CLIENT6).tagged(7),
+            sent(reply_to(VLAN_CLIENT6)).tagged(VLAN).hop(LB, mac(12)),
+        ),
         stays("IPv6 reply: to the director itself (its probes)", DIRECTOR6),
         stays("IPv6 reply: to where no route leads", NOWHERE6),
         stays(
@@ -180,18 +186,13 @@ fn not_replies() -> Vec<Case> {
     vec![
         passes(
             "IPv6 reply: another port of a nat real server",
-            Reason::NoService,
+            Reason::NotVip,
             from(served.real_v6(), 22),
         ),
         passes(
             "IPv6 reply: another host at the same port",
-            Reason::NoService,
+            Reason::NotVip,
             from(lan6(0x40), served.real_port),
-        ),
-        passes(
-            "IPv6 reply: a fragment, of which ports are not known",
-            Reason::Fragment,
-            reply_to(CLIENT6).fragment(0, true),
         ),
     ]
 }

@@ -4,7 +4,7 @@
 
 use lb_ebpf::abi::Reason;
 use lb_ebpf::wire::ipv6::Extension;
-use tests::packet::{Ipv6, Segment, Tcp, Udp, eth};
+use tests::packet::{Ipv6, Tcp, Udp, eth};
 
 use crate::datapath::case::{Case, drops, forwards, passes};
 use crate::datapath::kinds::{DR, IPIP6, NAT};
@@ -62,7 +62,7 @@ fn segments() -> Vec<Case> {
     vec![
         dr("IPv6, dr: a SYN opens a connection", syn(tcp())).opening(),
         nat("IPv6, nat: a SYN opens a connection", syn(nat_tcp())).opening(),
-        nat("IPv6, nat: a FIN", nat_tcp().flags(FIN | ACK)),
+        nat("IPv6, nat: a FIN", nat_tcp().flags(FIN | ACK)).ending(),
         nat(
             "IPv6, nat: data of an odd length",
             nat_tcp().payload(b"odd"),
@@ -151,7 +151,7 @@ fn times<S>(packet: Ipv6<S>, count: usize) -> Ipv6<S> {
 }
 
 fn extended() -> Vec<Case> {
-    let too_many = Reason::TooManyHeaders;
+    let too_many = Reason::VipTooManyHeaders;
     vec![
         dr(
             "extension: hop-by-hop options before TCP",
@@ -161,9 +161,9 @@ fn extended() -> Vec<Case> {
             "extension: a routing header that is used up",
             tcp().routing(lan6(0x99)),
         ),
-        passes(
+        drops(
             "extension: a routing header with a hop to come",
-            Reason::SourceRouted,
+            Reason::VipSourceRouted,
             nat_tcp().extension(Extension::ROUTING, &one_hop_to_come()),
         ),
         dr(
@@ -187,13 +187,13 @@ fn extended() -> Vec<Case> {
         .opening(),
         dr("extension: as many as may be, dr", times(tcp(), MOST)),
         nat("extension: as many as may be, nat", times(nat_tcp(), MOST)),
-        passes("extension: one more", too_many, times(tcp(), MOST + 1)),
-        passes(
+        drops("extension: one more", too_many, times(tcp(), MOST + 1)),
+        drops(
             "extension: more bytes than anybody needs",
             too_many,
             tcp().destination_options(&[0; 862]),
         ),
-        passes(
+        drops(
             "extension: the longest there is",
             too_many,
             tcp().destination_options(&[0; 2046]),
@@ -202,7 +202,7 @@ fn extended() -> Vec<Case> {
             "extension: as many bytes as may be, nat",
             nat_tcp().destination_options(&[0; 854]),
         ),
-        passes("extension: thirty", too_many, times(tcp(), 30)),
+        drops("extension: thirty", too_many, times(tcp(), 30)),
     ]
 }
 
@@ -247,7 +247,11 @@ fn others() -> Vec<Case> {
     let mut cases = vec![
         passes("IPv6: another port of the VIP", none, tcp6_to(22)),
         passes("IPv6: the other protocol", none, udp6_to(EMPTY)),
-        passes("IPv6: another address", none, tcp().to(lan6(0x101))),
+        passes(
+            "IPv6: another address",
+            Reason::NotVip,
+            tcp().to(lan6(0x101)),
+        ),
         drops(
             "IPv6: a service without real servers",
             Reason::NoRealServer,
@@ -278,34 +282,5 @@ fn others() -> Vec<Case> {
         let name = format!("IPv6: {what} for the VIP");
         cases.push(passes(name, Reason::NotTcpOrUdp, protocol(number)));
     }
-    cases.extend(fragments());
     cases
-}
-
-fn fragments() -> Vec<Case> {
-    let fragment = |name: &str, packet: Ipv6<Tcp>| passes(name, Reason::Fragment, packet);
-    let data = || tcp().payload(&[1; 64]);
-    vec![
-        fragment("IPv6: a first fragment", data().fragment(0, true)),
-        fragment("IPv6: a middle fragment", data().fragment(185, true)),
-        fragment("IPv6: a last fragment", data().fragment(0x1fff, false)),
-        fragment("IPv6: a fragment of one", data().fragment(0, false)),
-        fragment(
-            "IPv6: a fragment behind hop-by-hop options",
-            data().hop_by_hop(&[]).fragment(0, true),
-        ),
-        fragment(
-            "IPv6: a fragment behind as many headers as may be",
-            times(data(), MOST).fragment(0, true),
-        ),
-        passes(
-            "IPv6: a fragment of a ping",
-            Reason::Fragment,
-            bare_ping().fragment(0, true),
-        ),
-    ]
-}
-
-fn bare_ping() -> Ipv6<impl Segment> {
-    to_director().ipv6(CLIENT6, VIP6).other(58, &[128; 8])
 }

@@ -1,4 +1,4 @@
-//! Tags: what is behind them decides, and they stay as they are.
+//! Tags: what is behind them decides; they were those of the link that the frame came by, and go.
 
 use lb_ebpf::abi::Reason;
 use tests::packet::{Eth, Ipv4, Ipv6, Tcp};
@@ -51,9 +51,11 @@ fn forwarded() -> Vec<Case> {
             "tag: of 802.1ad alone",
             to_web(to_director().service_vlan(5)),
         ),
-        dr(
+        forwards(
             "tag: a short frame filled up to 64 bytes",
+            &WEB,
             to_web(to_director().vlan(5)).padded_to(64),
+            direct(&WEB, to_web(to_director())).padded_to(60),
         ),
         dr(
             "tag: the longest headers there are",
@@ -66,7 +68,7 @@ fn forwarded() -> Vec<Case> {
             "tag: IPv6 with an extension header, filled up",
             &DR.tcp6(),
             v6.clone(),
-            direct(&DR.tcp6(), v6),
+            direct(&DR.tcp6(), v6).padded_to(116),
         ),
         forwards(
             "tag: filled up, in a tunnel",
@@ -138,11 +140,6 @@ fn passed() -> Vec<Case> {
             "tag: another port of the VIP",
             Reason::NoService,
             tagged().ipv4(CLIENT, VIP).tcp(PORT, 22),
-        ),
-        passes(
-            "tag: a fragment",
-            Reason::Fragment,
-            to_web(tagged()).fragment(0, true),
         ),
         passes(
             "tag: for another host's Ethernet address",

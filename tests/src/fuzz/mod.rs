@@ -1,0 +1,44 @@
+//! What the fuzz targets do: one function for each decoder and for what packets may do to memory,
+//! from any bytes to "that cannot be".
+//!
+//! ```text
+//!   parse, decap ─► bytes are a frame          flow ─► bytes are operations on a table
+//!   steer ─► bytes are a story: frames, answers to what left, changes of the site, time
+//! ```
+//!
+//! libFuzzer calls them (`cargo xtask fuzz`, the package in `tests/fuzz`), and the tests replay what
+//! it has found ([`corpus`]). Not here: libFuzzer itself, which this workspace does without; the
+//! loaded program, which `it` plays the same stories to.
+
+pub mod corpus;
+pub mod decap;
+pub mod flow;
+pub mod parse;
+pub mod reader;
+pub mod steer;
+
+use anyhow::Result;
+
+/// A target: what it makes of any bytes.
+pub type Body = fn(&[u8]) -> Result<()>;
+
+/// All targets by their names, which are those of the corpora and of `tests/fuzz/fuzz_targets`.
+pub const TARGETS: [(&str, Body); 4] = [
+    ("parse", parse::parse),
+    ("steer", steer::steer),
+    ("decap", decap::decap),
+    ("flow", flow::flow),
+];
+
+/// What a fuzz target does with an input: fails as libFuzzer wants it.
+///
+/// # Panics
+/// If what came of the bytes cannot be.
+pub fn check(body: Body, bytes: &[u8]) {
+    if let Err(error) = body(bytes) {
+        panic!("{error:#}");
+    }
+}
+
+#[cfg(test)]
+mod tests;
