@@ -1,5 +1,5 @@
-//! The inputs that are kept: `tests/fuzz/corpus/<target>/*`, found by libFuzzer and minimised, seeded
-//! with the frames of the packet table.
+//! The inputs that are kept: `tests/fuzz/corpus/<target>/*`. So far frames of the packet table, stories
+//! made of them, and inputs that failed once; `cargo xtask fuzz TARGET --keep` adds what libFuzzer finds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
