@@ -336,6 +336,8 @@ where
     match service_at(packet, vip.of(packet.protocol), lookups) {
         At::Service(service) => request(frame, packet, service, lookups, ingress),
         At::Pool => Outcome::Call(Stage::Return),
+        // Its later ones are to follow it to the stack.
+        At::Nothing if packet.is_fragment() => Outcome::Call(Stage::Tracked),
         At::Nothing if vip.is_vip() => Outcome::Done(Verdict::pass(Reason::NoService)),
         At::Nothing => Outcome::Done(Verdict::pass(Reason::NotVip)),
     }

@@ -79,9 +79,12 @@ pub fn choose<F: Frame + ?Sized, L: Lookups + ?Sized, const FULLNAT: bool>(
     lookups: &L,
     now: u32,
 ) -> Result<Choice, Reason> {
-    let slot = select::slot(packet, service, lookups).ok_or(Reason::NoRealServer)?;
-    if service.flags & TRACKED == 0 && !slot.is_unsettled() {
-        return by_ring(slot.current(), service, lookups);
+    // Where every flow has an entry, the ring is asked about new ones alone.
+    if service.flags & TRACKED == 0 {
+        let slot = select::slot(packet, service, lookups).ok_or(Reason::NoRealServer)?;
+        if !slot.is_unsettled() {
+            return by_ring(slot.current(), service, lookups);
+        }
     }
     // The id plus one, where there is one.
     let mut named = 0;
@@ -113,9 +116,14 @@ pub fn choose<F: Frame + ?Sized, L: Lookups + ?Sized, const FULLNAT: bool>(
         }
         flow::forget(lookups, found.at);
     }
+    let slot = select::slot(packet, service, lookups).ok_or(Reason::NoRealServer)?;
     let at = Begins { slot, named };
     begin::<L, FULLNAT>(packet, service, &at, (key, new), lookups, now)
 }
+
+/// The part of a flow's timeout that it may last beyond it: so seldom is its entry written while only
+/// time goes on.
+const SPARED: u32 = 64;
 
 /// What a new flow's real server is chosen by, besides its packet.
 struct Begins {
@@ -154,10 +162,12 @@ fn go_on<L: Lookups + ?Sized, const FULLNAT: bool>(
     now: u32,
 ) {
     let (new, ticks) = advance::<FULLNAT>(found.way.state(), packet, service);
-    let expires = now.wrapping_add(ticks);
-    if new == found.way.state() && expires == found.way.expires() {
+    let until = now.wrapping_add(ticks);
+    if new == found.way.state() && found.way.lasts(until) {
         return;
     }
+    // A little longer, so that not every packet has to write.
+    let expires = until.wrapping_add(ticks / SPARED);
     flow::keep(lookups, found, new, expires);
     if FULLNAT {
         fullnat::keep_peer(&found.flow, new, expires, lookups, now);

@@ -3,7 +3,7 @@
 //! Rooms in reading order: [`cli`], [`config`] the site file as domain types, [`preflight`] what
 //! the host must have, [`engine`] the one loop; [`tables`] what the maps should hold (pure),
 //! [`network`] next hops, [`datapath`] the edge to the kernel's maps and links; [`status`] and
-//! [`control`] what is told of it all. Apart from these, [`explain`] says where a flow would go, and
+//! [`control`] what is told of it all, and [`drain`] what an operator may order of it. Apart from these, [`explain`] says where a flow would go, and
 //! [`realserver`] prepares the hosts that packets go to. Not here: packet decisions (lb-ebpf), and what all daemons do alike (daemon, health).
 // All but one file: `datapath/mapped.rs` shares memory with the kernel.
 #![deny(unsafe_code)]
@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod datapath;
+pub mod drain;
 pub mod engine;
 pub mod explain;
 pub mod identity;

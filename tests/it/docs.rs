@@ -201,6 +201,33 @@ fn commands_that_no_host_is_named_for_are_listed_with_a_reason() -> Result<()> {
 }
 
 #[test]
+fn every_command_of_viaduct_is_in_a_document() -> Result<()> {
+    require!(daemon);
+    let out = Command::new(find::program("viaduct")?)
+        .arg("--help")
+        .output()?;
+    let help = String::from_utf8(out.stdout)?;
+    let commands = help.split_once("Commands:\n").context("no list")?.1;
+    let commands: Vec<&str> = commands
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .collect();
+    assert!(commands.len() >= 6, "{help}");
+    let documents = documents()?;
+    for command in commands {
+        let words = format!("viaduct {command}");
+        let named = documents
+            .iter()
+            .any(|document| document.text.contains(&words));
+        assert!(named, "`{words}` is in no document");
+    }
+    Ok(())
+}
+
+#[test]
 fn every_verb_of_xtask_that_is_named_exists() -> Result<()> {
     let mut named = 0;
     for document in documents()? {

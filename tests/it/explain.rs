@@ -81,7 +81,8 @@ fn tells_where_connections_are(service: Service, has_entries: bool) -> Result<()
             "{told}"
         );
         let left = told["entry"]["seconds_left"].as_u64().unwrap_or(900);
-        assert!((880..=900).contains(&left), "{told}");
+        // The timeout, and a 64th of it at most.
+        assert!((880..=915).contains(&left), "{told}");
         // A new flow, which would be recorded: nothing is.
         let (new, code) = explain(&director, &lab, &["10.77.0.1:1", &vip, "--syn"])?;
         assert_eq!((&new["makes_entry"], code), (&has_entries.into(), 0));

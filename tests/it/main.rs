@@ -38,6 +38,8 @@ mod health;
 
 mod reload;
 
+mod drain;
+
 mod lifecycle;
 
 mod hardship;

@@ -320,6 +320,31 @@ fn what_cannot_be_is_refused_before_anything_is_changed() -> Result<()> {
 }
 
 #[test]
+fn an_interface_that_is_down_is_told_and_fails_setup_once_all_else_is_done() -> Result<()> {
+    require!(root, tools, daemon);
+    let lab = Lab::build(one_director(Method::Dr, 1))?;
+    let netns = lab.netns(WEB);
+    ip(&netns, &["link set eth0 down".to_owned()])?;
+    let state = lab.host_dir(WEB)?.join("realserver.json");
+    let setup = format!(
+        "realserver setup --method dr --vip {VIP} --interface eth0 --state {}",
+        state.display()
+    );
+    let out = viaduct(&lab, &setup)?;
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert_eq!(out.status.code(), Some(1), "{out:?}");
+    let told = "wrong  eth0 is down\n       mend: ip link set eth0 up";
+    assert!(said.contains(told), "{said}");
+
+    ip(&netns, &["link set eth0 up".to_owned()])?;
+    lab.realserver(WEB, "check", Some("dr"))?;
+    let out = viaduct(&lab, &setup)?;
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && !said.contains("wrong"), "{said}");
+    lab.finish()
+}
+
+#[test]
 fn without_rights_nothing_is_tried_and_it_says_who_may() -> Result<()> {
     require!(root, tools, daemon);
     let lab = Lab::build(one_director(Method::Dr, 1))?;

@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// Also write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Only cases with this in their name, and their floor.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
 }
 
 /// Runs the verb.
@@ -52,6 +55,9 @@ pub(crate) fn verb(workspace: &Workspace, args: &Args) -> Result<()> {
     ]);
     if let Some(file) = &args.json {
         cargo.arg("--json").arg(std::path::absolute(file)?);
+    }
+    if let Some(only) = &args.only {
+        cargo.args(["--only", only]);
     }
     process::run(&mut cargo)
 }

@@ -127,7 +127,7 @@ impl<'a> Fuzz<'a> {
         let mut cargo = self.workspace.cargo("test");
         cargo
             .args(["--quiet", "-p", "tests", "--test", "it", "--"])
-            .args(["--ignored", "--exact", "--quiet"])
+            .args(["--ignored", "--exact"])
             .arg("datapath::fuzz::write_the_frames_of_the_table_as_inputs")
             .env("VIADUCT_FUZZ_SEEDS", &seeds);
         process::run(&mut cargo).context("cannot write the frames of the packet table")?;

@@ -42,7 +42,6 @@ pub const SINK: &str = "bench_sink";
 pub const COUNT: &str = "COUNT";
 
 /// Finds or records the flow in the flow table, and sends the frame back.
-
 pub const OURS: &str = "bench_flow_table";
 /// The same with the kernel's `LRU_HASH` in its place.
 pub const LRU: &str = "bench_lru_hash";

@@ -129,6 +129,12 @@ impl Way {
         self.0 as u32
     }
 
+    /// Whether its time is not over before `until`.
+    #[inline(always)]
+    pub const fn lasts(self, until: u32) -> bool {
+        !self.is_expired(until)
+    }
+
     /// Whether its time is over at `now`.
     #[inline(always)]
     #[expect(clippy::cast_possible_wrap, reason = "ticks wrap")]

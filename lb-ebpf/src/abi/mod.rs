@@ -25,8 +25,8 @@ pub use flow::{Flow, FlowKey, Unresolved, Way, kind, state};
 pub use reason::Reason;
 pub use service::{
     Connections, FRAGMENTS, HASH_CLIENT, Interface, NAT_REPLIES, NatReply, PoolEntry, QuicKey,
-    REAL_DRAINING, REAL_LOCAL, REAL_UP, Real, SERVED, Service, Slot, TRACKED, Traffic,
-    VIP_PREFIXES, encapsulation, method, scheduler,
+    REAL_DRAINED, REAL_DRAINING, REAL_LOCAL, REAL_UP, Real, SERVED, Service, Slot, TRACKED,
+    Traffic, VIP_PREFIXES, encapsulation, method, scheduler,
 };
 
 /// Version of everything in this module. A daemon takes over pinned maps of its own version only.

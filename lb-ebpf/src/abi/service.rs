@@ -167,10 +167,13 @@ impl core::fmt::Debug for Slot {
 
 /// [`Real::flags`]: up; it keeps its flows. Whether it takes new ones is the ring's matter.
 pub const REAL_UP: u16 = 1;
-/// [`Real::flags`]: weight 0; it keeps its flows until they end.
+/// [`Real::flags`]: weight 0, or drained; it keeps its flows until they end.
 pub const REAL_DRAINING: u16 = 2;
 /// [`Real::flags`]: it is this host itself (LVS's LOCALNODE): packets pass to its own stack.
 pub const REAL_LOCAL: u16 = 4;
+
+/// [`Real::flags`]: an operator drains it. For the daemon that comes next; packets do not look at it.
+pub const REAL_DRAINED: u16 = 8;
 
 /// A real server of one virtual service, with the next hop towards it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -182,7 +185,7 @@ pub struct Real {
     pub ifindex: u32,
     /// Its port (nat, fullnat); 0: the client's is kept.
     pub port: Be16,
-    /// [`REAL_UP`], [`REAL_DRAINING`], [`REAL_LOCAL`].
+    /// [`REAL_UP`], [`REAL_DRAINING`], [`REAL_LOCAL`], [`REAL_DRAINED`].
     pub flags: u16,
     /// Ethernet address of the next hop: itself, or the gateway towards it.
     pub next_hop: Mac,

@@ -19,6 +19,9 @@ use crate::steer::{Arrival, At, Verdict, refused, service_at};
 /// ms long (Linux waits 30 s for all of a packet's).
 const REMEMBERED: u32 = 8_000;
 
+/// The service, and the real server, of fragments whose first one went to the stack.
+const PASSED: u32 = u32::MAX;
+
 /// Decides for a later fragment to a VIP. First ones have ports and are decided as whole packets
 /// are.
 #[inline(always)]
@@ -138,6 +141,17 @@ pub(super) fn first<L: Lookups + ?Sized>(
     remember(packet, kind::FRAGMENT, &flow, lookups, now);
 }
 
+/// Remembers that the first fragment of a client's packet went to the stack: nothing is at its port.
+#[inline(always)]
+pub(super) fn passed<L: Lookups + ?Sized>(packet: &Packet, lookups: &L, now: u32) {
+    let flow = Flow {
+        service: PASSED,
+        real: PASSED,
+        ..Flow::default()
+    };
+    remember(packet, kind::FRAGMENT, &flow, lookups, now);
+}
+
 /// A later fragment of a client's packet.
 #[inline(always)]
 fn later<F, L>(
@@ -156,6 +170,9 @@ where
         return Verdict::drop(Reason::FragmentUnknown);
     };
     let flow = &found.flow;
+    if flow.service == PASSED {
+        return Verdict::pass(Reason::NoService);
+    }
     let to = Packet {
         destination_port: flow.vip_port,
         ..*packet

@@ -41,6 +41,9 @@ where
         Err(verdict) => return verdict,
     };
     let Some(service) = lookups.service(place) else {
+        if packet.is_fragment() {
+            fragment::passed(packet, lookups, now);
+        }
         return Verdict::pass(Reason::NoService);
     };
     if (service.method == method::FULLNAT) != FULLNAT {

@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use lb_user::cli::SOCKET;
 use lb_user::config::{LoadError, Site};
+use lb_user::drain::verbs::{Done, Drain, Undrain};
 use lb_user::explain::live::{self, Options};
 use lb_user::explain::text;
 use lb_user::realserver::verbs::Verb;
@@ -43,6 +44,11 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = SOCKET)]
         socket: PathBuf,
     },
+    /// Keep new flows from a real server; those it has go on. Lasts over reloads and restarts, until
+    /// `undrain`, or until the site file no longer has it.
+    Drain(Drain),
+    /// Let a drained real server have new flows again.
+    Undrain(Undrain),
     /// Say which real server a flow would go to, and why, from the live maps; changes nothing. Exits
     /// with 0 when it goes to one, 3 when it is dropped, 4 when it passes to this host's own stack.
     Explain(Options),
@@ -56,6 +62,9 @@ enum Command {
 /// The site file is what is wrong (sysexits.h).
 const EX_USAGE: u8 = 64;
 
+/// Connections are left when the time to wait for their end is over.
+const EX_LEFT: u8 = 3;
+
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check { file } => return check(&file),
@@ -64,6 +73,14 @@ fn main() -> ExitCode {
             watch,
             socket,
         } => status(&socket, json, watch),
+        Command::Drain(options) => match drained(async || options.run().await) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Undrain(options) => match drained(async || options.run().await) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Explain(options) => match explain(&options) {
             Ok(code) => return ExitCode::from(code),
             Err(error) => Err(error),
@@ -106,6 +123,20 @@ fn check(file: &Path) -> ExitCode {
             ExitCode::from(EX_USAGE)
         }
     }
+}
+
+/// What was done, printed; 3 when connections are left.
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::print_stdout, reason = "what was done is the answer")]
+async fn drained(run: impl AsyncFnOnce() -> anyhow::Result<Done>) -> anyhow::Result<ExitCode> {
+    let done = run().await?;
+    println!("{}", done.line);
+    let warnings = done.warnings.iter();
+    warnings.for_each(|warning| eprintln!("viaduct: {warning}"));
+    Ok(match done.is_over {
+        true => ExitCode::from(EX_LEFT),
+        false => ExitCode::SUCCESS,
+    })
 }
 
 /// What the process ends with.

@@ -35,6 +35,7 @@ use tracing::{info, warn};
 use crate::config::Checked;
 use crate::control::Listening;
 use crate::datapath::{Clock, Datapath};
+use crate::drain::{self, Drained};
 use crate::network::Network;
 use crate::network::netlink::{self, Netlink};
 use crate::tables::settle::Settling;
@@ -63,6 +64,13 @@ pub enum Event {
     Neighbour(netlink::Neighbour),
     /// A packet missed a next hop.
     Unresolved(Unresolved),
+    /// Someone orders a real server to be drained, or no longer.
+    Drain {
+        /// The order.
+        order: drain::Order,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Result<drain::Answer, drain::Refusal>>,
+    },
     /// Someone asks over HTTP.
     Query {
         /// The path of the request.
@@ -121,6 +129,7 @@ pub struct InForce {
 pub struct Engine {
     pub(crate) site: InForce,
     pub(crate) targets: Targets,
+    pub(crate) drained: Drained,
     pub(crate) network: Network,
     pub(crate) loaded: Tables,
     pub(crate) settling: Settling,
@@ -265,6 +274,10 @@ impl Engine {
                 None => self.network.unresolved(ifindex, address),
             },
             Event::Unresolved(event) => self.resolve_client(event).await,
+            Event::Drain { order, answer } => {
+                // Whoever ordered may be gone by now.
+                drop(answer.send(self.drain(&order)));
+            }
             Event::Query { path, answer } => {
                 let response = crate::status::answer(self, &path);
                 // Whoever asked may be gone by now.
@@ -308,6 +321,31 @@ impl Engine {
         } = change;
         info!(%service, %real, %from, %to, %reason, "real server");
         self.dirty = true;
+    }
+
+    /// Drains a real server, or no longer. The maps follow before it is answered, once there are some.
+    fn drain(&mut self, order: &drain::Order) -> Result<drain::Answer, drain::Refusal> {
+        let services = &self.site.checked.site.services;
+        let (service, real) = drain::order::find(services, order)?;
+        let service = service.clone();
+        let changed = self
+            .drained
+            .set(drain::order::id(&service, &real), order.drain);
+        if changed {
+            let (name, what) = (&service.name, real.endpoint());
+            info!(service = %name, real = %what, drained = order.drain, "real server");
+            self.dirty = true;
+            if self.decided {
+                self.reconcile(time::now());
+            }
+        }
+        Ok(drain::Answer {
+            address: real.address,
+            port: real.port,
+            changed,
+            serving: self.serving(&service),
+            problem: self.problem.clone(),
+        })
     }
 
     fn tell_readiness(&mut self) {

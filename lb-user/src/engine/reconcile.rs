@@ -7,10 +7,10 @@ use lb_ebpf::abi::Flow;
 use tracing::{debug, error, info};
 
 use super::{Engine, wish};
-use crate::config::{Fragments, Service};
+use crate::config::{Fragments, RealServer, Service};
 use crate::tables::build::build;
-use crate::tables::{Built, Full, MapOp, ServiceKey, Tables, Wish, diff};
-use crate::{datapath, time};
+use crate::tables::{Built, Full, MapOp, ServiceKey, Standing, Tables, Wish, diff};
+use crate::{datapath, drain, time};
 
 impl Engine {
     /// Brings the maps up to date. What fails is tried again in a second, and told once.
@@ -45,7 +45,7 @@ impl Engine {
     pub(super) fn wanted(&mut self) -> Result<Built, Full> {
         let site = &self.site.checked.site;
         let network = &mut self.network;
-        let services = wish::services(site, &self.targets, network, &self.clock);
+        let services = wish::services(site, &self.targets, &self.drained, network, &self.clock);
         let host = site.hosts.get(&self.site.host);
         let pool = wish::pool(host.and_then(|host| host.director.as_ref()));
         let fragments = site.director.fragments == Fragments::Forward;
@@ -58,6 +58,18 @@ impl Engine {
             fragments,
         };
         build(&wish, &self.loaded, &mut self.memo)
+    }
+
+    /// How many real servers of a service get new flows.
+    pub(super) fn serving(&self, service: &Service) -> usize {
+        let servers = service.servers();
+        let takes = |real: &&RealServer| {
+            let id = drain::order::id(service, real);
+            real.weight.0 > 0
+                && !self.drained.contains(&id)
+                && wish::standing(&self.targets, service, id.real) == Standing::Up
+        };
+        servers.iter().filter(takes).count()
     }
 
     /// Carries out what is missing. Each change that took effect is noted, so that after a failure

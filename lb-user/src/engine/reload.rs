@@ -51,13 +51,18 @@ impl Engine {
         let before = std::mem::replace(&mut self.site.checked, checked);
         let host_before = std::mem::replace(&mut self.site.host, host);
         let (targets, network) = (self.targets.clone(), self.network.clone());
+        let drained = self.drained.clone();
         if let Err(error) = self.put_in_force(&wanted).await {
             self.site.checked = before;
             self.site.host = host_before;
             self.targets = targets;
+            self.drained = drained;
             self.network = network;
             self.dirty = true;
             return Err(error);
+        }
+        for TargetId { service, real } in self.drained.gone_since(&drained) {
+            info!(%service, %real, "no longer drained: the site file does not have it any more");
         }
         warn_of(&self.site.checked, &self.site.host, &facts);
         self.site.generation += 1;
@@ -160,6 +165,16 @@ impl Engine {
     /// Probes the real servers of the site file in force; what an earlier daemon found up is
     /// taken to be up until probes say otherwise.
     fn follow_targets(&mut self) {
+        let was_up = self.known(REAL_UP);
+        let was_up = |id: &TargetId| was_up.contains(id);
+        let services = &self.site.checked.site.services;
+        self.drained.follow(services);
+        self.targets
+            .follow(services, was_up, time::now(), time::wall());
+    }
+
+    /// The real servers of the site file that have a flag in the maps.
+    pub(super) fn known(&self, flag: u16) -> BTreeSet<TargetId> {
         let site = &self.site.checked.site;
         let places = self.loaded.index();
         let names: BTreeMap<u32, &str> = site
@@ -170,20 +185,15 @@ impl Engine {
                 Some((self.loaded.services.get(at)?.id, &*service.name))
             })
             .collect();
-        let was_up: BTreeSet<TargetId> = self
-            .loaded
-            .reals
-            .values()
-            .filter(|real| real.flags & REAL_UP != 0)
+        let reals = self.loaded.reals.values();
+        reals
+            .filter(|real| real.flags & flag != 0)
             .filter_map(|real| {
                 let service = (*names.get(&real.service)?).to_owned();
                 let real = SocketAddr::new(IpAddr::from(real.address), real.port.get());
                 Some(TargetId { service, real })
             })
-            .collect();
-        let was_up = |id: &TargetId| was_up.contains(id);
-        self.targets
-            .follow(&site.services, was_up, time::now(), time::wall());
+            .collect()
     }
 
     /// Attaches to the interfaces wanted; those that had no link before are told. On failure

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use lb_ebpf::NextHop;
-use lb_ebpf::abi::REAL_UP;
+use lb_ebpf::abi::{REAL_DRAINED, REAL_UP};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::warn;
 
@@ -15,6 +15,7 @@ use super::candidate::{StartError, interfaces, read, warn_of};
 use super::targets::Targets;
 use super::{Engine, Event, InForce};
 use crate::datapath::{self, Datapath};
+use crate::drain::Drained;
 use crate::network::{Network, netlink};
 use crate::preflight::Facts;
 use crate::tables::settle::Settling;
@@ -52,6 +53,7 @@ pub async fn start(options: &cli::Run, events: mpsc::Sender<Event>) -> Result<En
             refused: 0,
         },
         targets: Targets::default(),
+        drained: Drained::default(),
         network,
         loaded,
         settling: Settling::default(),
@@ -82,6 +84,8 @@ pub async fn start(options: &cli::Run, events: mpsc::Sender<Event>) -> Result<En
     engine
         .network
         .set_neighbours(engine.netlink.neighbours().await?);
+    let drained = engine.known(REAL_DRAINED);
+    engine.drained.take_over(drained.into_iter());
     engine.put_in_force(&wanted).await?;
     // Flows of real servers that a crash removed without their flows.
     engine.forget_flows();

@@ -9,6 +9,7 @@ use lb_ebpf::abi::{INTERFACE_SLOTS, Interface, PoolEntry, SERVED, method};
 use super::targets::Targets;
 use crate::config::{DirectorHost, Method, RealServer, Scheduler, Service, Site, TunnelSources};
 use crate::datapath::Clock;
+use crate::drain::{self, Drained};
 use crate::network::Network;
 use crate::tables::{
     self, Persistence, Quic, RealWish, ServiceKey, ServiceWish, Standing, Timeouts, Vip, Way,
@@ -33,6 +34,7 @@ pub(crate) fn key(service: &Service) -> ServiceKey {
 pub(super) fn services(
     site: &Site,
     targets: &Targets,
+    drained: &Drained,
     network: &mut Network,
     clock: &Clock,
 ) -> Vec<ServiceWish> {
@@ -68,6 +70,7 @@ pub(super) fn services(
                 address: real.address,
                 port: real.port.unwrap_or(0),
                 weight: real.weight.0,
+                drained: drained.contains(&drain::order::id(service, real)),
                 standing: standing(targets, service, real.endpoint()),
                 way: way(network, service, real, sources),
                 server_id: real.server_id.map(|id| {
@@ -191,7 +194,7 @@ fn bounded(mtu: u32) -> u16 {
 
 /// What health allows: without a check a real server is always up; one without a verdict gets
 /// nothing until its first probe has passed.
-fn standing(targets: &Targets, service: &Service, real: SocketAddr) -> Standing {
+pub(super) fn standing(targets: &Targets, service: &Service, real: SocketAddr) -> Standing {
     match targets
         .get(&service.name, real)
         .map(|target| target.verdict())

@@ -24,6 +24,7 @@ fn real(last: u8, port: u16) -> RealWish {
         address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)),
         port,
         weight: 1,
+        drained: false,
         standing: Standing::Up,
         way: Some(Way::Via(NextHop {
             ifindex: ETH0,

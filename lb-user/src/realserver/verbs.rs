@@ -18,7 +18,8 @@ use super::wanted::{Method, Wanted};
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Make this host a real server of these VIPs: VIPs on lo, silence about them in ARP, and with
-    /// method "tunnel" the far end of the tunnel. Until the next reboot; to be repeated at will.
+    /// method "tunnel" the far end of the tunnel. Until the next reboot; to be repeated at will. Exits
+    /// with 1 if something is wrong that it does not mend, such as an interface that is down.
     Setup {
         /// What it should be.
         #[command(flatten)]
@@ -83,7 +84,7 @@ async fn setup(wanted: &Wanted, state: &Path) -> Result<Answer, Error> {
     let mut memory = before.clone();
     memory.remember(&steps);
     memory.save(state).map_err(failed)?;
-    let made = match make(&host, &steps).await {
+    let mut lines = match make(&host, &steps).await {
         Ok(lines) => lines,
         Err(error) => {
             before.save(state).map_err(failed)?;
@@ -91,11 +92,14 @@ async fn setup(wanted: &Wanted, state: &Path) -> Result<Answer, Error> {
         }
     };
     let items = check(&host.facts(pins(wanted)).await?, wanted);
-    let unsettled = items.iter().filter(|item| item.verdict != Verdict::Good);
+    // What is not setup's to mend, such as an interface that is down: it is no real server yet.
+    let (wrong, rest): (Vec<&Item>, Vec<&Item>) = items.iter().partition(|item| item.is_wrong());
+    let notes = rest.iter().filter(|item| item.verdict != Verdict::Good);
+    lines.extend(wrong.iter().map(|item| line(item)));
     Ok(Answer {
-        lines: made,
-        warnings: unsettled.map(line).collect(),
-        is_well: true,
+        lines,
+        warnings: notes.map(|item| line(item)).collect(),
+        is_well: wrong.is_empty(),
     })
 }
 

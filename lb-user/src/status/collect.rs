@@ -12,6 +12,7 @@ use super::view::{
 };
 use crate::config::{Method, RealServer, Service};
 use crate::datapath::Counters;
+use crate::drain;
 use crate::engine::{Engine, key};
 use crate::network::Xdp;
 
@@ -128,7 +129,10 @@ fn service(
     let real = |real: &RealServer| {
         let id = programmed.and_then(|service| ids.get(&(service.id, real.endpoint())).copied());
         let connections = id
-            .map(|id| connections(programmed, id, counters))
+            .map(|id| match is_left(engine, declared, real) {
+                true => counted(id, counters),
+                false => connections(programmed, id, counters),
+            })
             .unwrap_or_default();
         self::real(engine, declared, real, id, &shares, connections, counters)
     };
@@ -191,6 +195,9 @@ fn real(
         address: declared.address,
         port: declared.port,
         weight: declared.weight.0,
+        drained: engine
+            .drained
+            .contains(&drain::order::id(service, declared)),
         health: target
             .map_or("unchecked", |target| target.verdict().word())
             .to_owned(),
@@ -216,22 +223,36 @@ const fn is_tracked(service: &abi::Service) -> bool {
     service.flags & TRACKED != 0
 }
 
+/// Whether no packet can get to a real server but by an entry: it is drained, and the ring has
+/// settled without it.
+fn is_left(engine: &Engine, service: &Service, real: &RealServer) -> bool {
+    engine.drained.contains(&drain::order::id(service, real))
+        && engine.settling.unsettled(&key(service)) == 0
+}
+
 /// What a real server has open: exact where all its flows have entries, else what opened less what
-/// ended.
+/// ended, and no less than what has entries.
 fn connections(service: Option<&abi::Service>, id: u32, counters: &Counters) -> ConnectionsStatus {
+    let counted = counted(id, counters);
     if service.is_some_and(is_tracked) {
-        let counted = counters.connections.get(&id).copied().unwrap_or_default();
-        return ConnectionsStatus {
-            active: counted.active.into(),
-            inactive: counted.inactive.into(),
-            connections_estimated: false,
-        };
+        return counted;
     }
     let traffic = counters.reals.get(&id).copied().unwrap_or_default();
+    let open = traffic.connections.saturating_sub(traffic.ended);
     ConnectionsStatus {
-        active: traffic.connections.saturating_sub(traffic.ended),
+        active: open.max(counted.active),
         inactive: 0,
         connections_estimated: true,
+    }
+}
+
+/// What a real server has entries of.
+fn counted(id: u32, counters: &Counters) -> ConnectionsStatus {
+    let counted = counters.connections.get(&id).copied().unwrap_or_default();
+    ConnectionsStatus {
+        active: counted.active.into(),
+        inactive: counted.inactive.into(),
+        connections_estimated: false,
     }
 }
 

@@ -120,6 +120,21 @@ fn families(status: &Status) -> Vec<Family> {
             "Slots whose former flows are remembered",
             rows(status, |service| service.unsettled_slots),
         ),
+    ];
+    families.extend(states(status));
+    families.extend(flows(&status.flows));
+    for (name, help, value) in TRAFFIC {
+        let of_services = rows(status, |service| value(&service.traffic));
+        families.push(counter(&format!("service_{name}"), help, of_services));
+        let of_reals = real_rows(status, |real| value(&real.traffic));
+        families.push(counter(&format!("real_{name}"), help, of_reals));
+    }
+    families
+}
+
+/// The real servers as they are now.
+fn states(status: &Status) -> [Family; 5] {
+    [
         gauge(
             "real_up",
             "0 where health says down",
@@ -131,6 +146,11 @@ fn families(status: &Status) -> Vec<Family> {
             real_rows(status, |r| r.weight.into()),
         ),
         gauge(
+            "real_drained",
+            "1 where an operator drains it",
+            real_rows(status, |real| u64::from(real.drained)),
+        ),
+        gauge(
             "real_active_connections",
             "Connections open; an estimate where not every flow has an entry",
             real_rows(status, |r| r.connections_now.active),
@@ -140,15 +160,7 @@ fn families(status: &Status) -> Vec<Family> {
             "Connections remembered that are not established, where every flow has an entry",
             real_rows(status, |r| r.connections_now.inactive),
         ),
-    ];
-    families.extend(flows(&status.flows));
-    for (name, help, value) in TRAFFIC {
-        let of_services = rows(status, |service| value(&service.traffic));
-        families.push(counter(&format!("service_{name}"), help, of_services));
-        let of_reals = real_rows(status, |real| value(&real.traffic));
-        families.push(counter(&format!("real_{name}"), help, of_reals));
-    }
-    families
+    ]
 }
 
 /// The table of flows.

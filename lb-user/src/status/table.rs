@@ -91,6 +91,11 @@ fn real_row(real: &RealStatus) -> [String; 9] {
         _ if !real.next_hop.contains(':') => format!("{}, {}", real.health, real.next_hop),
         _ => real.health.clone(),
     };
+    let health = if real.drained {
+        format!("{health}, drained")
+    } else {
+        health
+    };
     [
         format!("  {}", real.endpoint()),
         String::new(),

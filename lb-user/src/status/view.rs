@@ -136,6 +136,9 @@ pub struct RealStatus {
     pub port: Option<u16>,
     /// Its weight by the site file.
     pub weight: u16,
+    /// Whether `viaduct drain` keeps new flows from it.
+    #[serde(default)]
+    pub drained: bool,
     /// `up`, `down`, `checking` (no verdict yet) or `unchecked` (no health check: always served).
     pub health: String,
     /// Since when (RFC 3339, UTC); null when unchecked.

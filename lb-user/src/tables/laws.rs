@@ -42,6 +42,7 @@ fn real_of(last: u8, port: u16, weight: u16) -> RealWish {
         address: IpAddr::V4(Ipv4Addr::new(10, 1, 0, last)),
         port,
         weight,
+        drained: false,
         standing: Standing::Up,
         way: Some(Way::Via(hop(last))),
         server_id: Some([last; 16]),

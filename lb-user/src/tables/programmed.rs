@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lb_ebpf::abi::{
-    Be16, HASH_CLIENT, REAL_DRAINING, REAL_LOCAL, REAL_UP, Real, Service, TRACKED, method,
-    scheduler,
+    Be16, HASH_CLIENT, REAL_DRAINED, REAL_DRAINING, REAL_LOCAL, REAL_UP, Real, Service, TRACKED,
+    method, scheduler,
 };
 use zerocopy::FromZeros as _;
 
@@ -61,7 +61,8 @@ pub(super) fn programmed(wish: &RealWish, service: u32, before: Option<&Real>) -
     real.service = service;
     real.weight = wish.weight;
     real.flags = flag(wish.standing == Standing::Up && wish.way.is_some(), REAL_UP)
-        | flag(wish.weight == 0, REAL_DRAINING)
+        | flag(wish.weight == 0 || wish.drained, REAL_DRAINING)
+        | flag(wish.drained, REAL_DRAINED)
         | flag(wish.way == Some(Way::Local), REAL_LOCAL);
     let hop = match wish.way {
         None | Some(Way::Local) => return real,
@@ -162,6 +163,7 @@ mod tests {
             address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 11)),
             port: 80,
             weight: 1,
+            drained: false,
             standing: Standing::Up,
             way: Some(Way::Narrow { hop, mtu: 1400 }),
             server_id: None,

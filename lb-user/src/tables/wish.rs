@@ -184,6 +184,8 @@ pub struct RealWish {
     pub port: u16,
     /// Its share of new flows.
     pub weight: u16,
+    /// Whether an operator drains it: its share is nothing for now.
+    pub drained: bool,
     /// What its health allows.
     pub standing: Standing,
     /// The way to it; `None` while it is not known.
@@ -200,7 +202,7 @@ impl RealWish {
 
     /// Whether new flows go to it.
     pub(super) fn takes_new(&self) -> bool {
-        self.weight > 0 && self.standing == Standing::Up && self.way.is_some()
+        self.weight > 0 && !self.drained && self.standing == Standing::Up && self.way.is_some()
     }
 }
 

@@ -36,6 +36,7 @@ fn wish(change: u16, service: impl Fn(ServiceKey) -> ServiceWish) -> Wish {
             quiet if change > 0 && quiet == change % 10 => least,
             number => 10 + (number * 7 + change * 13) % 50,
         },
+        drained: false,
         standing: Standing::Up,
         way: Some(Way::Via(NextHop {
             ifindex: LAN,
@@ -58,10 +59,9 @@ fn wish(change: u16, service: impl Fn(ServiceKey) -> ServiceWish) -> Wish {
 /// The frame of a flow: even ones are TCP, odd ones UDP, each of another client.
 fn frame(flow: u32, flags: u8) -> Vec<u8> {
     let client = Ipv4Addr::from(0x0b00_0000 + flow / 16);
-    #[expect(clippy::cast_possible_truncation, reason = "16 ports a client")]
     let port = 30_000 + (flow % 16) as u16;
     let packet = eth(CLIENT_MAC, LB).ipv4(client, VIP);
-    if flow % 2 == 0 {
+    if flow.is_multiple_of(2) {
         packet.tcp(port, 80).flags(flags).build()
     } else {
         packet.udp(port, 80).payload(b"?").build()

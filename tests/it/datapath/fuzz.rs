@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 
 use anyhow::{Context as _, Result, ensure};
 use lb_ebpf::abi::{FlowEvent, FlowKey, Way, state};
@@ -82,7 +83,10 @@ fn random(seed: u64, seconds: Option<u64>) -> Result<()> {
         })?;
         stories += 1;
     }
-    println!("{stories} stories, {frames} frames: all alike");
+    writeln!(
+        std::io::stderr(),
+        "{stories} stories, {frames} frames: all alike"
+    )?;
     ensure!(frames > 100, "only {frames} frames");
     Ok(())
 }

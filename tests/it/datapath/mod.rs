@@ -14,6 +14,7 @@ mod case;
 mod crowd;
 mod fuzz;
 mod host;
+mod instructions;
 mod kernel;
 mod kinds;
 mod messages;

@@ -129,6 +129,7 @@ impl Served {
             address: self.real,
             port: self.real_port,
             weight: 100,
+            drained: false,
             standing: Standing::Up,
             way: Some(way),
             server_id: None,

@@ -32,7 +32,7 @@ pub fn flow(bytes: &[u8]) -> Result<()> {
         recorded: 0,
     };
     for at in 0..LONGEST {
-        let Some(operation) = reader.next() else {
+        let Some(operation) = reader.next_byte() else {
             break;
         };
         model

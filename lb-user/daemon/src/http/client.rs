@@ -1,4 +1,4 @@
-//! The client: one `GET` over a daemon's unix socket.
+//! The client: one `GET` or `POST` over a daemon's unix socket.
 //!
 //! Not here: TCP, and what the answer means.
 
@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
-use hyper::{Request, body::Bytes, client::conn::http1, header};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::{Request, body::Bytes, client::conn::http1, header, http::request::Builder};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
@@ -63,12 +63,24 @@ pub enum GetError {
 /// No daemon, no permission, no answer in time or none that can be read. An HTTP status is not an
 /// error.
 pub async fn get(socket: &Path, path: &str) -> Result<Reply, GetError> {
-    tokio::time::timeout(TIMEOUT, exchange(socket, path))
+    exchange(socket, Request::get(path), Bytes::new()).await
+}
+
+/// Sends `body` to `path` at the daemon at `socket`.
+///
+/// # Errors
+/// As [`get`].
+pub async fn post(socket: &Path, path: &str, body: Vec<u8>) -> Result<Reply, GetError> {
+    exchange(socket, Request::post(path), body.into()).await
+}
+
+async fn exchange(socket: &Path, request: Builder, body: Bytes) -> Result<Reply, GetError> {
+    tokio::time::timeout(TIMEOUT, ask(socket, request, body))
         .await
         .unwrap_or_else(|_elapsed| Err(GetError::Timeout(socket.to_owned())))
 }
 
-async fn exchange(socket: &Path, path: &str) -> Result<Reply, GetError> {
+async fn ask(socket: &Path, request: Builder, body: Bytes) -> Result<Reply, GetError> {
     let protocol = |source: Box<dyn std::error::Error + Send + Sync>| GetError::Protocol {
         path: socket.to_owned(),
         source,
@@ -78,9 +90,9 @@ async fn exchange(socket: &Path, path: &str) -> Result<Reply, GetError> {
         .map_err(|error| refine(socket, error))?;
     let handshake = http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|e| protocol(e.into()))?;
-    let request = Request::get(path)
+    let request = request
         .header(header::HOST, "localhost")
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(body))
         .map_err(|e| protocol(e.into()))?;
     let ask = async {
         let response = sender

@@ -1,11 +1,12 @@
-//! The server: one request a connection, `GET` only, one handler for all listeners.
+//! The server: one request a connection, one handler for all listeners. `GET` everywhere; `POST` only
+//! where the system says which user asks, over a unix socket.
 //!
 //! Not here: what it answers.
 
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
-use http_body_util::Full;
-use hyper::{Method, Request, StatusCode, body::Bytes, header, server::conn::http1};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Method, StatusCode, body::Body, body::Bytes, header, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -24,8 +25,28 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEAD: usize = 16 * 1024;
 /// The most header lines of a request.
 const MAX_HEADERS: usize = 64;
+/// The largest body of a request, in bytes.
+const MAX_BODY: usize = 16 * 1024;
 /// How long to wait after the system refused a connection (no descriptor left, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The path, without the query.
+    pub path: String,
+    /// What is to be done, where it is a `POST`; else it is a `GET`.
+    pub order: Option<Order>,
+}
+
+/// The rest of a `POST`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Its body.
+    pub body: Vec<u8>,
+    /// The user who sent it, by the system's word.
+    pub user: u32,
+}
 
 /// What a path is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +94,9 @@ pub trait Listener {
 
     /// The next connection. Dropping the future loses none.
     fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// The user at the other end, where the system knows; of nobody else is a `POST` taken.
+    fn user(stream: &Self::Stream) -> Option<u32>;
 }
 
 impl Listener for TcpListener {
@@ -80,6 +104,10 @@ impl Listener for TcpListener {
 
     async fn next(&self) -> io::Result<TcpStream> {
         self.accept().await.map(|(stream, _peer)| stream)
+    }
+
+    fn user(_stream: &TcpStream) -> Option<u32> {
+        None
     }
 }
 
@@ -89,14 +117,18 @@ impl Listener for UnixListener {
     async fn next(&self) -> io::Result<UnixStream> {
         self.accept().await.map(|(stream, _peer)| stream)
     }
+
+    fn user(stream: &UnixStream) -> Option<u32> {
+        stream.peer_cred().ok().map(|peer| peer.uid())
+    }
 }
 
-/// Serves until dropped, which also ends its connections. `handler` gets the path of a `GET` (without
-/// the query) and answers it, or does not know it (`None`: 404).
+/// Serves until dropped, which also ends its connections. `handler` answers a request, or does not know
+/// it (`None`: 404).
 pub async fn serve<L, H, F>(listener: L, handler: H)
 where
     L: Listener,
-    H: Fn(String) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Option<Response>> + Send + 'static,
 {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -111,7 +143,8 @@ where
             Ok(stream) => {
                 let handler = handler.clone();
                 connections.spawn(async move {
-                    connection(stream, handler).await;
+                    let user = L::user(&stream);
+                    connection(stream, user, handler).await;
                     drop(permit);
                 });
             }
@@ -123,13 +156,13 @@ where
     }
 }
 
-async fn connection<S, H, F>(stream: S, handler: H)
+async fn connection<S, H, F>(stream: S, user: Option<u32>, handler: H)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(String) -> F,
+    H: Fn(Request) -> F,
     F: Future<Output = Option<Response>>,
 {
-    let service = hyper::service::service_fn(|request| answer(request, &handler));
+    let service = hyper::service::service_fn(|request| answer(request, user, &handler));
     let exchange = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -145,24 +178,44 @@ where
 }
 
 async fn answer<B, H, F>(
-    request: Request<B>,
+    request: hyper::Request<B>,
+    user: Option<u32>,
     handler: &H,
 ) -> Result<hyper::Response<Full<Bytes>>, Infallible>
 where
-    H: Fn(String) -> F,
+    B: Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    H: Fn(Request) -> F,
     F: Future<Output = Option<Response>>,
 {
-    if request.method() != Method::GET {
-        let mut refusal = rendered(Response::text("only GET is served here\n").status(405));
-        refusal
-            .headers_mut()
-            .insert(header::ALLOW, header::HeaderValue::from_static("GET"));
-        return Ok(refusal);
-    }
-    let answer = handler(request.uri().path().to_owned()).await;
+    let path = request.uri().path().to_owned();
+    let order = match (request.method(), user) {
+        (&Method::GET, _) => None,
+        (&Method::POST, Some(user)) => {
+            let Ok(body) = Limited::new(request.into_body(), MAX_BODY).collect().await else {
+                let refusal = format!("a body of at most {} KiB is taken\n", MAX_BODY >> 10);
+                return Ok(rendered(Response::text(refusal).status(413)));
+            };
+            let body = body.to_bytes().into();
+            Some(Order { body, user })
+        }
+        (_, Some(_)) => return Ok(not_served("GET, POST")),
+        (_, None) => return Ok(not_served("GET")),
+    };
+    let answer = handler(Request { path, order }).await;
     Ok(rendered(answer.unwrap_or_else(|| {
         Response::text("no such page\n").status(404)
     })))
+}
+
+/// The refusal of another method than those.
+fn not_served(methods: &'static str) -> hyper::Response<Full<Bytes>> {
+    let mut refusal =
+        rendered(Response::text(format!("only {methods} is served here\n")).status(405));
+    refusal
+        .headers_mut()
+        .insert(header::ALLOW, header::HeaderValue::from_static(methods));
+    refusal
 }
 
 fn rendered(response: Response) -> hyper::Response<Full<Bytes>> {

@@ -93,6 +93,10 @@ impl Listener for UnixSocket {
     async fn next(&self) -> io::Result<UnixStream> {
         self.listener.next().await
     }
+
+    fn user(stream: &UnixStream) -> Option<u32> {
+        UnixListener::user(stream)
+    }
 }
 
 impl Drop for UnixSocket {

@@ -19,8 +19,8 @@ use tokio::{
 };
 
 use super::{
-    client::{GetError, get},
-    server::{MAX_CONNECTIONS, Response, serve},
+    client::{GetError, get, post},
+    server::{MAX_CONNECTIONS, Request, Response, serve},
     socket::{BindError, UnixSocket},
 };
 
@@ -51,10 +51,16 @@ impl Drop for Scratch {
     }
 }
 
-async fn handler(path: String) -> Option<Response> {
-    match path.as_str() {
-        "/status" => Some(Response::json("{}")),
-        "/busy" => Some(Response::text("draining\n").status(503)),
+async fn handler(request: Request) -> Option<Response> {
+    match (request.path.as_str(), request.order) {
+        ("/order", Some(order)) => Some(Response::text(format!(
+            "{} bytes from {}\n",
+            order.body.len(),
+            order.user
+        ))),
+        (_, Some(_)) => None,
+        ("/status", None) => Some(Response::json("{}")),
+        ("/busy", None) => Some(Response::text("draining\n").status(503)),
         _ => None,
     }
 }
@@ -101,6 +107,28 @@ fn a_path_is_answered_over_the_unix_socket() {
         server.abort();
         assert!(server.await.unwrap_err().is_cancelled());
         assert!(!scratch.socket().exists(), "removed with the server");
+    });
+}
+
+#[test]
+fn orders_are_taken_over_the_unix_socket_with_their_user_and_are_bounded() {
+    let scratch = Scratch::new("orders");
+    block_on(async {
+        let socket = UnixSocket::bind(&scratch.socket()).unwrap();
+        let _server = tokio::spawn(serve(socket, handler));
+        let order = async |path, bytes| {
+            let reply = post(&scratch.socket(), path, vec![b'x'; bytes]).await;
+            let reply = reply.unwrap();
+            (reply.status, reply.body)
+        };
+        let user = nix::unistd::getuid();
+        let taken = format!("16384 bytes from {user}\n");
+        assert_eq!(order("/order", 16 << 10).await, (200, taken));
+        let refused = "a body of at most 16 KiB is taken\n".to_owned();
+        assert_eq!(order("/order", (16 << 10) + 1).await, (413, refused));
+        assert_eq!(order("/status", 0).await.0, 404);
+        let reply = get(&scratch.socket(), "/order").await.unwrap();
+        assert_eq!(reply.status, 404, "asking is no order");
     });
 }
 

@@ -87,6 +87,7 @@ fn real(last: u8, port: u16) -> RealWish {
         address: IpAddr::V4(Ipv4Addr::new(10, 1, 0, last)),
         port,
         weight: last.into(),
+        drained: false,
         standing: Standing::Up,
         way: Some(Road::Via(NextHop {
             ifindex: 2,

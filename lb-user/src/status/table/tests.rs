@@ -5,11 +5,36 @@ use expect_test::expect;
 use super::super::view::{FlowsStatus, PoolStatus, PortStatus, SiteStatus, TrafficStatus};
 use super::*;
 
+fn service(reals: Vec<RealStatus>) -> ServiceStatus {
+    ServiceStatus {
+        name: "web".to_owned(),
+        vip: "10.77.0.100".to_owned(),
+        port: PortStatus::One(80),
+        protocol: "tcp".to_owned(),
+        method: "dr".to_owned(),
+        scheduler: "maglev".to_owned(),
+        unsettled_slots: 0,
+        traffic: TrafficStatus {
+            packets: 24,
+            bytes: 6912,
+            connections: 14,
+            ..Default::default()
+        },
+        connections_now: ConnectionsStatus {
+            active: 6,
+            inactive: 0,
+            connections_estimated: true,
+        },
+        reals,
+    }
+}
+
 fn status() -> Status {
     let real = |last: u8, health: &str, reason: Option<&str>, share| RealStatus {
         address: [10, 77, 0, last].into(),
         port: Some(80),
         weight: 100,
+        drained: false,
         health: health.to_owned(),
         health_since: None,
         health_reason: reason.map(str::to_owned),
@@ -27,6 +52,10 @@ fn status() -> Status {
             connections_estimated: last == 12,
         },
     };
+    let web = service(vec![
+        real(11, "up", Some("passed"), 1.0),
+        real(12, "down", Some("connection refused"), 0.0),
+    ]);
     Status {
         host: "lb1".to_owned(),
         version: "0.1.0".to_owned(),
@@ -44,30 +73,7 @@ fn status() -> Status {
             mode: "native".to_owned(),
             because: None,
         }],
-        services: vec![ServiceStatus {
-            name: "web".to_owned(),
-            vip: "10.77.0.100".to_owned(),
-            port: PortStatus::One(80),
-            protocol: "tcp".to_owned(),
-            method: "dr".to_owned(),
-            scheduler: "maglev".to_owned(),
-            unsettled_slots: 0,
-            traffic: TrafficStatus {
-                packets: 24,
-                bytes: 6912,
-                connections: 14,
-                ..Default::default()
-            },
-            connections_now: ConnectionsStatus {
-                active: 6,
-                inactive: 0,
-                connections_estimated: true,
-            },
-            reals: vec![
-                real(11, "up", Some("passed"), 1.0),
-                real(12, "down", Some("connection refused"), 0.0),
-            ],
-        }],
+        services: vec![web],
         flows: FlowsStatus::default(),
         pool: None,
         verdicts: [

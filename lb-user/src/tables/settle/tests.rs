@@ -16,6 +16,7 @@ fn wish(up: [bool; 2]) -> Wish {
         address: IpAddr::V4(Ipv4Addr::new(10, 1, 0, last)),
         port: 80,
         weight: 1,
+        drained: false,
         standing: if up { Standing::Up } else { Standing::Down },
         way: Some(Way::Via(NextHop {
             ifindex: 2,

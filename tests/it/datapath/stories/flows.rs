@@ -200,8 +200,14 @@ pub(super) fn an_entry_is_refreshed(stage: &mut Stage) -> Result<()> {
         expire_in(stage, PORT, 10_000)?;
         reaches(stage, PORT, ACK, B)?;
         let (left, whole) = (left(stage, PORT)?, TIMEOUT.cast_signed());
-        ensure!((whole - 1000..=whole).contains(&left), "{left} ticks");
+        let longest = whole + whole / 64;
+        ensure!((whole..=longest).contains(&left), "{left} ticks");
     }
+    // One that lasts as long as it is to is not written.
+    expire_in(stage, PORT, TIMEOUT.cast_signed() + 10_000)?;
+    reaches(stage, PORT, ACK, B)?;
+    let beyond = left(stage, PORT)? - TIMEOUT.cast_signed();
+    ensure!((5_000..=10_000).contains(&beyond), "{beyond} ticks beyond");
     Ok(())
 }
 

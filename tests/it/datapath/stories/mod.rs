@@ -89,6 +89,7 @@ fn real((address, is): (Ipv4Addr, Is)) -> RealWish {
         address: address.into(),
         port: 80,
         weight: if is == Quiet { 0 } else { 100 },
+        drained: false,
         standing: if is == Down {
             Standing::Down
         } else {

@@ -24,6 +24,7 @@ pub(super) const ALL: &[(&str, Story)] = &[
     ("pieces of a packet by turns stay together", by_turns),
     ("pieces to a server that went down end here", server_down),
     ("pieces that come after a long time end here", too_late),
+    ("pieces follow their first to the stack", to_the_stack),
     ("pieces are all the stack's, by choice", by_choice),
     (
         "pieces of replies are all the stack's, by choice",
@@ -56,6 +57,18 @@ fn over_a_change(stage: &mut Stage) -> Result<()> {
     arrives(&first(stage, PORT, 2)?, B)?;
     stage.load(&only(C))?;
     arrives(&last(stage, 2)?, B)?;
+    arrives(&last(stage, 1)?, A)
+}
+
+fn to_the_stack(stage: &mut Stage) -> Result<()> {
+    stage.load(&only(A))?;
+    let to_port = |port| eth(CLIENT_MAC, LB).ipv4(CLIENT, VIP).id(1).udp(PORT, port);
+    let nothing_there = to_port(81).payload(&[1; 92]);
+    let first = stage.send(LAN, &nothing_there.piece(0..48).build())?;
+    ends(&first, Reason::NoService, xdp::PASS)?;
+    ends(&last(stage, 1)?, Reason::NoService, xdp::PASS)?;
+    // The same name again, of a packet to the service.
+    arrives(&self::first(stage, PORT, 1)?, A)?;
     arrives(&last(stage, 1)?, A)
 }
 

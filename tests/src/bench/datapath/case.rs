@@ -38,6 +38,8 @@ pub(super) enum UnderTest {
     Floor,
     /// The load balancer; all packets leave for this reason.
     LoadBalancer(Reason),
+    /// The end of the way: live frames only.
+    Sink,
     /// A table of flows by itself: the name of its program.
     Table(&'static str),
 }
@@ -246,6 +248,33 @@ fn tracked() -> Vec<Case> {
     ));
     for flows in [1024, 65_536] {
         cases.push(Case::lb("persistence", ACK.to(port::PERSISTENT), flows, dr));
+    }
+    cases
+}
+
+/// Live frames, over a veth; the first is the floor: their source alone.
+pub(super) fn live() -> Vec<Case> {
+    let case = |name: &str, traffic, flows, under_test, before| {
+        Case::new(&format!("live: {name}"), traffic, flows, under_test).before(before)
+    };
+    let dr = UnderTest::LoadBalancer(Reason::ForwardedDr);
+    let tunnel = UnderTest::LoadBalancer(Reason::ForwardedTunnel);
+    let nat = UnderTest::LoadBalancer(Reason::ForwardedNat);
+    let any = Before::Anything;
+    let mut cases = vec![
+        case("source alone", ACK, 1024, UnderTest::Sink, any),
+        case("swap and send back", ACK, 1024, UnderTest::Floor, any),
+    ];
+    for flows in [1, 65_536, 524_288] {
+        cases.push(case("dr", ACK, flows, dr, any));
+    }
+    cases.push(case("SYN flood, dr", SYN, FLOOD, dr, any));
+    cases.push(case("dr UDP", UDP, 1024, dr, any));
+    cases.push(case("IPIP", ACK.to(port::IPIP), 65_536, tunnel, any));
+    cases.push(case("nat", ACK.to(port::NAT), 65_536, nat, any));
+    for flows in [1, 65_536, 524_288] {
+        let tracked = ACK.to(port::TRACK);
+        cases.push(case("tracked dr", tracked, flows, dr, Before::Flows));
     }
     cases
 }

@@ -11,11 +11,11 @@ use lb_ebpf::abi::{FLOWS_MAX, Interface, NAT_REPLIES, Slot, name};
 use lb_ebpf::wire::tcp::Tcp;
 use lb_user::datapath::Maps;
 use lb_user::tables::build::build;
-use lb_user::tables::{MapOp, Memo, Tables, diff};
+use lb_user::tables::{MapOp, Memo, Tables, Wish, diff};
 use nix::time::{ClockId, clock_gettime};
 
 use super::case::{Before, Case, Traffic, UnderTest};
-use super::site::{self, port};
+use super::site::{self, LOOPBACK, port};
 use crate::lab::find;
 
 /// The programs and maps.
@@ -23,6 +23,7 @@ pub(super) struct Rig {
     front: Ebpf,
     lb: Ebpf,
     plan: Array<MapData, Plan>,
+    loaded: Tables,
     target: ProgramArray<MapData>,
     maps: Maps,
     interface: Interface,
@@ -46,22 +47,19 @@ impl Rig {
         let target = front.take_map(TARGET).context("no target")?.try_into()?;
         let mut maps = Maps::take(&mut lb)?;
         let mut loaded = Tables::default();
-        for wish in [site::wish(&[]), site::wish(&[port::CHANGED])] {
-            let wanted = build(&wish, &loaded, &mut Memo::default())?.tables;
-            for op in diff(&loaded, &wanted) {
-                maps.apply(&op)?;
-            }
-            loaded = wanted;
-        }
+        serve(&mut maps, &mut loaded, &site::wish(&[], LOOPBACK))?;
+        serve(
+            &mut maps,
+            &mut loaded,
+            &site::wish(&[port::CHANGED], LOOPBACK),
+        )?;
         maps.apply(&unsettle(&loaded)?)?;
-        let interface = *loaded
-            .interfaces
-            .get(&site::LOOPBACK)
-            .context("no interface")?;
+        let interface = *loaded.interfaces.get(&LOOPBACK).context("no interface")?;
         Ok(Self {
             front,
             lb,
             plan,
+            loaded,
             target,
             maps,
             interface,
@@ -72,13 +70,28 @@ impl Rig {
         })
     }
 
+    /// Serves the site behind another interface; gives the program that is to run there.
+    pub(super) fn serve_at(&mut self, ifindex: u32) -> Result<&mut Xdp> {
+        let wish = site::wish(&[port::CHANGED], ifindex);
+        serve(&mut self.maps, &mut self.loaded, &wish)?;
+        // Nat replies are no part of it: their look-up is spared.
+        let mut interface = *self
+            .loaded
+            .interfaces
+            .get(&ifindex)
+            .context("no interface")?;
+        interface.flags &= !NAT_REPLIES;
+        self.maps.apply(&MapOp::PutInterface(interface))?;
+        program(&mut self.lb, name::PROGRAM)
+    }
+
     /// Nanoseconds of CPU time a packet of this case.
     pub(super) fn measure(&mut self, case: &Case, packets: u32) -> Result<f64> {
         let room = if packets < 50_000 { packets } else { FLOWS_MAX };
         self.maps.apply(&self.interface_of(case))?;
         // Held while it is measured.
         let _fresh = match case.under_test {
-            UnderTest::Floor => self.aim_at_floor()?,
+            UnderTest::Floor | UnderTest::Sink => self.aim_at_floor()?,
             UnderTest::LoadBalancer(_) => self.aim_at_load_balancer(case, room)?,
             UnderTest::Table(name) => self.aim_at_table(name, case, room)?,
         };
@@ -113,10 +126,9 @@ impl Rig {
         if case.before == Before::Nothing {
             self.maps.forget_flows(|_, _| true);
         }
-        self.holds = match case.before {
-            Before::Anything => self.holds,
-            other => other,
-        };
+        if case.before != Before::Anything {
+            self.holds = case.before;
+        }
         Ok(None)
     }
 
@@ -215,6 +227,16 @@ impl Rig {
     }
 }
 
+/// Has the maps hold what a wish says.
+fn serve(maps: &mut Maps, loaded: &mut Tables, wish: &Wish) -> Result<()> {
+    let wanted = build(wish, loaded, &mut Memo::default())?.tables;
+    for op in diff(loaded, &wanted) {
+        maps.apply(&op)?;
+    }
+    *loaded = wanted;
+    Ok(())
+}
+
 /// Sends packets; nanoseconds of this thread's CPU time.
 fn send(
     front: &mut Ebpf,
@@ -242,7 +264,7 @@ fn send(
 }
 
 /// The object of fronts and peers, with these programs of it.
-fn load_front(names: &[&str]) -> Result<Ebpf> {
+pub(super) fn load_front(names: &[&str]) -> Result<Ebpf> {
     let object: PathBuf = find::ebpf_object()?.with_file_name("lb-bench");
     let mut front =
         Ebpf::load_file(object).context("the front is not built: run `cargo xtask build`")?;
@@ -288,7 +310,7 @@ fn unsettle(tables: &Tables) -> Result<MapOp> {
 }
 
 /// The frames of a case; `flows` is a power of two.
-fn plan(frame: &[u8], v6: bool, flows: u32, turn: u32) -> Plan {
+pub(super) fn plan(frame: &[u8], v6: bool, flows: u32, turn: u32) -> Plan {
     let mut head = [0; HEAD];
     let places: &[(usize, usize)] = if v6 { &PLACES_V6 } else { &PLACES_V4 };
     for (word, (at, len)) in head.iter_mut().zip(places) {

@@ -34,7 +34,7 @@ pub(super) mod port {
 /// `BPF_PROG_TEST_RUN` lets frames come in by the loopback interface.
 pub(super) const LOOPBACK: u32 = 1;
 
-const LB: Mac = Mac([2, 0, 0, 0, 0, 1]);
+pub(super) const LB: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const CLIENT: (Ipv4Addr, Ipv6Addr) = (
     Ipv4Addr::new(10, 128, 0, 0),
     Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 0),
@@ -55,17 +55,20 @@ const REALS: u8 = 100;
 /// Kernel ticks.
 const PERSISTENCE: u32 = 1 << 20;
 
-/// The interface that frames come in by.
-pub(super) const INTERFACE: Interface = Interface {
-    ifindex: LOOPBACK,
-    flags: SERVED,
-    mac: LB,
-    vlan: 0,
-    egress: LOOPBACK,
-};
+/// The interface that frames come in by, and leave by.
+const fn interface(ifindex: u32) -> Interface {
+    Interface {
+        ifindex,
+        flags: SERVED,
+        mac: LB,
+        vlan: 0,
+        egress: ifindex,
+    }
+}
 
-/// All services; those in `changed` lack a real server that they had.
-pub(super) fn wish(changed: &[u16]) -> Wish {
+/// All services, behind an interface; those in `changed` lack a real server that they had.
+pub(super) fn wish(changed: &[u16], ifindex: u32) -> Wish {
+    let service = |v6, protocol, port, method| service(v6, protocol, port, method, ifindex);
     let tcp = |port, method| service(false, Tcp::PROTOCOL, port, method);
     let mut services = vec![
         tcp(port::DR, method::DR),
@@ -104,7 +107,7 @@ pub(super) fn wish(changed: &[u16]) -> Wish {
         }
     }
     Wish {
-        interfaces: vec![INTERFACE],
+        interfaces: vec![interface(ifindex)],
         services,
         pool: (0..8)
             .map(|last| PoolEntry {
@@ -117,11 +120,11 @@ pub(super) fn wish(changed: &[u16]) -> Wish {
     }
 }
 
-fn service(v6: bool, protocol: u8, port: u16, method: u8) -> ServiceWish {
+fn service(v6: bool, protocol: u8, port: u16, method: u8, ifindex: u32) -> ServiceWish {
     let of = |pair| family(v6, pair);
     let reals = (0..REALS).map(|last| {
         let hop = NextHop {
-            ifindex: LOOPBACK,
+            ifindex,
             destination: Mac([2, 0, 0, 0, 1, last]),
             source: LB,
             vlan: 0,
@@ -144,6 +147,7 @@ fn service(v6: bool, protocol: u8, port: u16, method: u8) -> ServiceWish {
             address: of((v4, v4.to_ipv6_compatible())),
             port,
             weight: 1,
+            drained: false,
             standing: Standing::Up,
             way: Some(way),
             server_id: None,

@@ -1,5 +1,5 @@
 //! `steer`: the bytes are a story ([`script`]) on a site with everything in it ([`site`]). It is played to
-//! the host function over the daemon's own tables, and watched ([`watch`]).
+//! the host function over the daemon's own tables, and watched (`watch`).
 //!
 //! Not here: the same story played to the loaded program (`it`'s `datapath::fuzz`).
 
@@ -131,19 +131,20 @@ impl World {
 
     /// Counters of ids that were free begin anew.
     fn begin_anew(&self, op: &MapOp) {
-        match op {
-            MapOp::PutReal {
-                id, fresh: true, ..
-            } => {
-                let counts = &self.maps.connections[*id as usize];
-                counts.iter().for_each(|count| count.store(0, Relaxed));
-            }
-            MapOp::PutService {
-                service,
-                fresh: true,
-                ..
-            } => self.maps.turns[service.id as usize].store(0, Relaxed),
-            _ => {}
+        if let MapOp::PutReal {
+            id, fresh: true, ..
+        } = op
+        {
+            let counts = &self.maps.connections[*id as usize];
+            counts.iter().for_each(|count| count.store(0, Relaxed));
+        }
+        if let MapOp::PutService {
+            service,
+            fresh: true,
+            ..
+        } = op
+        {
+            self.maps.turns[service.id as usize].store(0, Relaxed);
         }
     }
 

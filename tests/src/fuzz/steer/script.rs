@@ -71,7 +71,7 @@ impl<'a> Script<'a> {
     pub fn next(&mut self, wish: &Wish) -> Option<Step> {
         while self.steps < LONGEST {
             self.steps += 1;
-            let word = self.reader.next()?;
+            let word = self.reader.next_byte()?;
             if let Some(step) = self.step(word, wish) {
                 if let Step::Frame(sent) = &step {
                     self.came = Some(sent.clone());

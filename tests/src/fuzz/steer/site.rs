@@ -351,12 +351,13 @@ fn real(service: u8, last: u8, is_v4: bool, port: u16, road: Road) -> RealWish {
     };
     let is_v4 = match road {
         Road::Tunnel(source, _) => source.is_ipv4(),
-        _ => is_v4,
+        Road::Lan | Road::Wan | Road::Local => is_v4,
     };
     RealWish {
         address: if is_v4 { v4 } else { v6 },
         port,
         weight: 1 + u16::from(last),
+        drained: false,
         standing: Standing::Up,
         way: Some(way),
         server_id: None,
