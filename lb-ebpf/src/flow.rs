@@ -63,6 +63,13 @@ const fn tag_of(hash: u64) -> u32 {
     (hash >> (64 - Way::TAG_BITS)) as u32
 }
 
+/// The low half of a tick, which flows are dated by.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "ticks of flows wrap")]
+pub(crate) const fn low(now: u64) -> u32 {
+    now as u32
+}
+
 /// The entry of a key, if there is one that is alive at `now`.
 #[inline(always)]
 pub fn find<L: Table + ?Sized>(lookups: &L, key: &FlowKey, now: u32) -> Option<Found> {

@@ -26,6 +26,7 @@ pub mod forward;
 pub mod frame;
 pub mod fullnat;
 pub mod icmp;
+pub mod lease;
 pub mod lookups;
 pub mod parse;
 pub mod quic;

@@ -8,8 +8,9 @@ use zerocopy::transmute_ref;
 use crate::atomic::{AtomicU32, AtomicU64};
 
 use crate::abi::{
-    ADDRESS_SLOTS, Addr, AddressEntry, FlowEvent, FlowKey, Interface, Line, Mac, NatReply,
-    PROBES_MAX, PoolEntry, Ports, PrefixEntry, QuicKey, Real, Segment, Service, Slot, address_slot,
+    ADDRESS_SLOTS, Addr, AddressEntry, FlowEvent, FlowKey, Interface, Lease, Line, Mac, NatReply,
+    PROBES_MAX, PoolEntry, Ports, PrefixEntry, QuicKey, Real, Router, Segment, Service, Slot,
+    VirtualMac, address_slot,
 };
 use crate::flow::{self, Found as Entry, New};
 use crate::frame::Frame;
@@ -209,6 +210,12 @@ pub trait Lookups: Table {
     fn nat_reply(&self, real: u32) -> Option<&NatReply>;
     /// An address of fullnat.
     fn pool(&self, at: u32) -> Option<&PoolEntry>;
+    /// Until when a virtual router's VIPs are served, by its index.
+    fn lease(&self, router: u32) -> Option<&Lease>;
+    /// A virtual router, by its index.
+    fn router(&self, router: u32) -> Option<&Router>;
+    /// The index of the virtual router whose own Ethernet address this is.
+    fn virtual_mac(&self, mac: &VirtualMac) -> Option<u32>;
     /// The real server that a server id of QUIC names.
     fn quic_server(&self, key: &QuicKey) -> Option<u32>;
 
@@ -250,6 +257,19 @@ impl Found {
     #[inline(always)]
     pub const fn is_vip(&self) -> bool {
         self.tcp.is_vip() || self.udp.is_vip()
+    }
+
+    /// As [`Ports::router`]. One word says it: while a change is written, the other may say something
+    /// else.
+    #[inline(always)]
+    pub const fn router(&self) -> u32 {
+        self.tcp.router()
+    }
+
+    /// As [`Ports::is_local`].
+    #[inline(always)]
+    pub const fn is_local(&self) -> bool {
+        self.tcp.is_local()
     }
 }
 

@@ -24,7 +24,7 @@ fn viaduct_lb(mut context: XdpContext) -> u32 {
     let Some(maps) = KernelMaps::new(&context) else {
         return XDP_PASS;
     };
-    match common(&mut context, &maps, ingress) {
+    match common(&mut context, &maps, ingress, now) {
         Outcome::Done(verdict) => finish(verdict),
         Outcome::Call(stage) => {
             maps::call(&context, stage);
@@ -60,14 +60,14 @@ stages! {
     viaduct_nat_fragment = nat_fragment,
     viaduct_return_fragment = return_fragment,
     viaduct_fullnat = fullnat,
+    viaduct_neighbour = neighbour,
 }
 
-/// The low half of the kernel's tick.
+/// The kernel's tick.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "ticks wrap")]
-fn now() -> u32 {
+fn now() -> u64 {
     // SAFETY: a helper without arguments; the verifier replaces it by a load.
-    unsafe { bpf_jiffies64() as u32 }
+    unsafe { bpf_jiffies64() }
 }
 
 /// Counts a verdict, and tells the kernel.

@@ -11,11 +11,11 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, ProgramArray, RingBuf, lpm_trie::Key};
 use aya_ebpf::programs::XdpContext;
 use lb_ebpf::abi::{
-    ADDRESS_SLOTS, Addr, AddressEntry, BUCKETS, Be16, Be32, FLOWS_MAX, Flow, FlowEvent, FlowKey,
-    INTERFACE_SLOTS, Interface, Line, MEMBERS_MAX, Mac, NatReply, POOL_MAX, PREFIXES_MAX,
-    PoolEntry, PrefixEntry, QuicKey, REALS_MAX, RING_SLOTS_MAX, Real, Reason, SEGMENTS_MAX,
-    SERVICE_SLOTS, SERVICES_MAX, SLOTS_PER_LINE, Segment, Service, Slot, Traffic, UNRESOLVED_BYTES,
-    Unresolved, Way, name,
+    ADDRESS_SLOTS, Addr, AddressEntry, BUCKETS, Be32, FLOWS_MAX, FlowEvent, FlowKey,
+    INTERFACE_SLOTS, Interface, Lease, Line, MEMBERS_MAX, Mac, NatReply, POOL_MAX, PREFIXES_MAX,
+    PoolEntry, PrefixEntry, QuicKey, REALS_MAX, RING_SLOTS_MAX, ROUTERS_MAX, Real, Reason, Router,
+    SEGMENTS_MAX, SERVICE_SLOTS, SERVICES_MAX, SLOTS_PER_LINE, Segment, Service, Slot, Traffic,
+    UNRESOLVED_BYTES, Unresolved, VirtualMac, name,
 };
 use lb_ebpf::atomic::{AtomicU32, AtomicU64};
 use lb_ebpf::flow::{Found, New};
@@ -26,7 +26,7 @@ use lb_ebpf::track::Choice;
 use lb_ebpf::{Action, Frame, Journey, Lookups, NextHop, Route, Stage, Table, Verdict};
 
 use crate::once::{
-    READ, READ_DROP, flow_find, flow_is_taken, flow_record, frame_read, fullnat_open,
+    NOT_FOUND, READ, READ_DROP, flow_find, flow_is_taken, flow_record, frame_read, fullnat_open,
     schedule_least,
 };
 
@@ -60,6 +60,10 @@ static NAT_REPLIES: Array<NatReply> = Array::with_max_entries(REALS_MAX, MAPPED)
 #[map]
 static POOL: Array<PoolEntry> = Array::with_max_entries(POOL_MAX, 0);
 #[map]
+static ROUTERS: Array<RouterEntry> = Array::with_max_entries(ROUTERS_MAX, MAPPED);
+#[map]
+static VIRTUAL_MACS: HashMap<VirtualMac, u32> = HashMap::with_max_entries(ROUTERS_MAX, 0);
+#[map]
 static QUIC_SERVERS: HashMap<QuicKey, u32> = HashMap::with_max_entries(REALS_MAX, 0);
 #[map]
 static FLOW_WAYS: Array<Line> = Array::with_max_entries(BUCKETS, MAPPED);
@@ -81,6 +85,13 @@ static REAL_TRAFFIC: PerCpuArray<Traffic> = PerCpuArray::with_max_entries(REALS_
 static UNRESOLVED: RingBuf = RingBuf::with_byte_size(UNRESOLVED_BYTES, 0);
 #[map]
 static STAGES: ProgramArray = ProgramArray::with_max_entries(name::STAGE_PROGRAMS.len() as u32, 0);
+
+/// A virtual router: the protocol thread's half and the engine's.
+#[repr(C)]
+struct RouterEntry {
+    lease: Lease,
+    router: Router,
+}
 
 /// What was read of the frame at hand: see [`Lookups::hold`].
 struct Scratch {
@@ -360,6 +371,22 @@ impl Lookups for KernelMaps {
     }
 
     #[inline(always)]
+    fn lease(&self, router: u32) -> Option<&Lease> {
+        ROUTERS.get(router).map(|entry| &entry.lease)
+    }
+
+    #[inline(always)]
+    fn router(&self, router: u32) -> Option<&Router> {
+        ROUTERS.get(router).map(|entry| &entry.router)
+    }
+
+    #[inline(always)]
+    fn virtual_mac(&self, mac: &VirtualMac) -> Option<u32> {
+        // SAFETY: as in `quic_server`.
+        unsafe { VIRTUAL_MACS.get(mac) }.copied()
+    }
+
+    #[inline(always)]
     fn quic_server(&self, key: &QuicKey) -> Option<u32> {
         // SAFETY: one aligned word, replaced whole.
         unsafe { QUIC_SERVERS.get(key) }.copied()
@@ -439,22 +466,6 @@ impl Lookups for KernelMaps {
         }
     }
 }
-
-const NOT_FOUND: Found = Found {
-    at: 0,
-    way: Way(0),
-    flow: NO_FLOW,
-};
-
-const NO_FLOW: Flow = Flow {
-    service: 0,
-    real: 0,
-    peer: 0,
-    pool: 0,
-    port: Be16::new(0),
-    vip_port: Be16::new(0),
-    _pad: [0; 3],
-};
 
 /// Writes a value, and has it read again from there.
 ///

@@ -7,7 +7,7 @@
 
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::programs::XdpContext;
-use lb_ebpf::abi::{FlowKey, Service};
+use lb_ebpf::abi::{Be16, Flow, FlowKey, Service, Way};
 use lb_ebpf::flow::{self, Found, New};
 use lb_ebpf::fullnat::{self, Opened};
 use lb_ebpf::parse::Packet;
@@ -36,6 +36,23 @@ pub(crate) extern "C" fn frame_read(context: *mut xdp_md, ingress: u32) -> u64 {
     };
     u64::from(kind) << 32 | u64::from(value)
 }
+
+/// What [`flow_find`] finds room in.
+pub(crate) const NOT_FOUND: Found = Found {
+    at: 0,
+    way: Way(0),
+    flow: NO_FLOW,
+};
+
+const NO_FLOW: Flow = Flow {
+    service: 0,
+    real: 0,
+    peer: 0,
+    pool: 0,
+    port: Be16::new(0),
+    vip_port: Be16::new(0),
+    _pad: [0; 3],
+};
 
 /// [`Lookups::find`]; whether there is one.
 #[unsafe(no_mangle)]

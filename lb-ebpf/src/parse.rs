@@ -122,15 +122,27 @@ impl Ends {
     /// reserved (RFC 6890, RFC 1812 section 5.3.7), or IPv4-mapped in an IPv6 header.
     #[inline(always)]
     pub fn is_martian(&self) -> bool {
-        if !self.is_v6 {
-            let first = self.source.v4_octets()[0];
-            return first == 0 || first == 127 || first >= 224;
+        if self.is_v6 {
+            is_martian_v6(&self.source)
+        } else {
+            is_martian_v4(self.source.v4_octets())
         }
-        let (high, low) = self.source.halves();
-        let [first, ..] = self.source.v6_octets()[0];
-        let small = high == 0 && (low == 0 || low == u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, 1]));
-        small || first == 0xff || self.source.is_v4()
     }
+}
+
+/// As [`Ends::is_martian`].
+#[inline(always)]
+pub(crate) const fn is_martian_v4([first, ..]: [u8; 4]) -> bool {
+    first == 0 || first == 127 || first >= 224
+}
+
+/// As [`Ends::is_martian`].
+#[inline(always)]
+pub(crate) fn is_martian_v6(source: &Addr) -> bool {
+    let (high, low) = source.halves();
+    let [first, ..] = source.v6_octets()[0];
+    let small = high == 0 && (low == 0 || low == u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, 1]));
+    small || first == 0xff || source.is_v4()
 }
 
 /// An IP packet. After [`Packet::headers`], ports and flags are 0; [`Packet::with_ports`] reads them.
@@ -427,7 +439,7 @@ const fn is_extension(next: u8) -> bool {
 
 /// Steps over VLAN tags: the ethertype behind them, and where its header starts.
 #[inline(always)]
-fn untag<F: Frame + ?Sized>(frame: &F, outer: U16) -> Result<(U16, usize), Reason> {
+pub(crate) fn untag<F: Frame + ?Sized>(frame: &F, outer: U16) -> Result<(U16, usize), Reason> {
     let (mut ethertype, mut l3) = (outer, Eth::LEN);
     for _ in 0..VLAN_TAGS_MAX {
         if ethertype != Vlan::DOT1Q && ethertype != Vlan::DOT1AD {
@@ -438,6 +450,18 @@ fn untag<F: Frame + ?Sized>(frame: &F, outer: U16) -> Result<(U16, usize), Reaso
         l3 += Vlan::LEN;
     }
     Ok((ethertype, l3))
+}
+
+/// The VLAN that a frame's tag names; 0 where it has none, or one for its priority alone.
+#[inline(always)]
+pub(crate) fn vlan_of<F: Frame + ?Sized>(frame: &F, eth: &Eth) -> u16 {
+    if eth.ethertype != Vlan::DOT1Q {
+        return 0;
+    }
+    match frame.read::<Vlan>(Eth::LEN) {
+        Some(tag) => tag.control.get() & Vlan::ID,
+        None => 0,
+    }
 }
 
 #[inline(always)]

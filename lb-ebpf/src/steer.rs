@@ -9,8 +9,8 @@
 //! ([`crate::stage`]), the maps behind [`Lookups`].
 
 use crate::abi::{
-    Addr, FRAGMENTS, Flow, Interface, NAT_REPLIES, Ports, Reason, SERVED, Segment, Service,
-    TRACKED, VIP_PREFIXES, method,
+    Addr, FRAGMENTS, Flow, Interface, NAT_REPLIES, Ports, ROUTERS, Reason, SERVED, Segment,
+    Service, TRACKED, VIP_PREFIXES, method,
 };
 use crate::deliver::deliver;
 use crate::forward::nat::End;
@@ -20,7 +20,7 @@ use crate::parse::{Ends, Packet};
 use crate::replies::{reply, replying};
 use crate::wire::eth::Eth;
 use crate::wire::icmp::Icmp;
-use crate::{select, stage};
+use crate::{lease, select, stage};
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +90,8 @@ pub enum Stage {
     ReturnFragment = 5,
     /// A packet to a service of method fullnat.
     Fullnat = 6,
+    /// An ARP packet or a neighbour solicitation, where virtual routers are.
+    Neighbour = 7,
 }
 
 /// What the common path came to.
@@ -97,19 +99,19 @@ pub enum Stage {
 pub enum Outcome {
     /// A decision.
     Done(Verdict),
-    /// Another decides; the frame is untouched.
+    /// Another decides; the frame is untouched, but that it is addressed to the interface.
     Call(Stage),
 }
 
-/// Decides about a frame that came in by interface `ingress` at kernel tick `now` (the low half of
-/// `jiffies64`), and rewrites it if it is to go on.
+/// Decides about a frame that came in by interface `ingress` at kernel tick `now` (`jiffies64`), and
+/// rewrites it if it is to go on.
 #[inline(always)]
-pub fn steer<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u32) -> Verdict
+pub fn steer<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u64) -> Verdict
 where
     F: Frame + ?Sized,
     L: Lookups + ?Sized,
 {
-    match common(frame, lookups, ingress) {
+    match common(frame, lookups, ingress, || now) {
         Outcome::Done(verdict) => verdict,
         Outcome::Call(Stage::Tracked) => stage::tracked(frame, lookups, ingress, now),
         Outcome::Call(Stage::Return) => stage::returning(frame, lookups, ingress, now),
@@ -120,6 +122,7 @@ where
         Outcome::Call(Stage::ReturnFragment) => {
             stage::return_fragment(frame, lookups, ingress, now)
         }
+        Outcome::Call(Stage::Neighbour) => stage::neighbour(frame, lookups, ingress, now),
     }
 }
 
@@ -183,14 +186,29 @@ where
     F: Frame + ?Sized,
     L: Lookups + ?Sized,
 {
+    let (interface, eth) = received(frame, lookups, ingress)?;
+    if eth.destination.bits() != interface.mac_bits() {
+        return Err(Verdict::pass(Reason::NotOurMac));
+    }
+    Ok((interface, eth))
+}
+
+/// The interface that a frame came in by, and its link header.
+#[inline(always)]
+pub(crate) fn received<'a, F, L>(
+    frame: &F,
+    lookups: &'a L,
+    ingress: u32,
+) -> Result<(&'a Interface, Eth), Verdict>
+where
+    F: Frame + ?Sized,
+    L: Lookups + ?Sized,
+{
     let interface = lookups
         .interface(ingress)
         .filter(|interface| interface.flags & SERVED != 0)
         .ok_or(Verdict::pass(Reason::UnknownInterface))?;
     let eth: Eth = frame.read(0).ok_or(Verdict::pass(Reason::Truncated))?;
-    if eth.destination.bits() != interface.mac_bits() {
-        return Err(Verdict::pass(Reason::NotOurMac));
-    }
     Ok((interface, eth))
 }
 
@@ -225,17 +243,23 @@ pub(crate) fn service_of<'a, L: Lookups + ?Sized>(
     lookups.service(find_port(lookups, found.of(protocol), vip.port.get()))
 }
 
-/// The common path.
+/// The common path; the tick is asked for where a virtual router's lease is looked at, only there.
 #[inline(always)]
-pub fn common<F, L>(frame: &mut F, lookups: &L, ingress: u32) -> Outcome
+pub fn common<F, L, N>(frame: &mut F, lookups: &L, ingress: u32, now: N) -> Outcome
 where
     F: Frame + ?Sized,
     L: Lookups + ?Sized,
+    N: Fn() -> u64 + Copy,
 {
-    let (interface, eth) = match addressed(frame, lookups, ingress) {
-        Ok(addressed) => addressed,
+    let (interface, eth) = match received(frame, lookups, ingress) {
+        Ok(received) => received,
         Err(verdict) => return Outcome::Done(verdict),
     };
+    if eth.destination.bits() != interface.mac_bits() {
+        if let Err(outcome) = lease::adopt(frame, &eth, interface, lookups, ingress, now) {
+            return outcome;
+        }
+    }
     // Most frames are plain IPv4: those have a copy of what follows that knows where the headers are.
     // A copy for IPv6 too would be more than the kernel's verifier has patience for.
     if let Some(ends) = Ends::plain_v4(frame, &eth) {
@@ -243,28 +267,33 @@ where
             interface,
             ends: &ends,
         };
-        return arrived::<F, L, false>(frame, &arrival, lookups, ingress);
+        return arrived::<F, L, N, false>(frame, &arrival, lookups, ingress, now);
+    }
+    if interface.flags & ROUTERS != 0 && stage::asks(frame, &eth) {
+        return Outcome::Call(Stage::Neighbour);
     }
     let mut place = None;
     let ends = match Ends::read(frame, &eth) {
         Ok(ends) => lookups.hold_ends(&mut place, ends),
         Err(reason) => return Outcome::Done(Verdict::pass(reason)),
     };
-    arrived::<F, L, true>(frame, &Arrival { interface, ends }, lookups, ingress)
+    arrived::<F, L, N, true>(frame, &Arrival { interface, ends }, lookups, ingress, now)
 }
 
 /// The common path of a frame that is for this host; `HELD` as of [`Lookups::hold_ends`], where what
 /// differs from path to path is worth it.
 #[inline(always)]
-fn arrived<F, L, const HELD: bool>(
+fn arrived<F, L, N, const HELD: bool>(
     frame: &mut F,
     arrival: &Arrival<'_>,
     lookups: &L,
     ingress: u32,
+    now: N,
 ) -> Outcome
 where
     F: Frame + ?Sized,
     L: Lookups + ?Sized,
+    N: Fn() -> u64 + Copy,
 {
     let Some(vip) = arrival.vip(lookups) else {
         // Plain frames have plain addresses.
@@ -279,6 +308,9 @@ where
         }
         if arrival.ends.is_martian() {
             return Outcome::Done(Verdict::drop(Reason::MartianSource));
+        }
+        if !lease::is_served(vip, lookups, now) {
+            return Outcome::Done(lease::unserved(vip));
         }
     }
     match Packet::headers(frame, arrival.ends) {

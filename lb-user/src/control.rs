@@ -69,7 +69,26 @@ async fn hear(events: mpsc::Sender<Event>, Request { path, order }: Request) -> 
             ROOT => drain(events, &body).await,
             _ => refusal(403, "only root may drain"),
         }),
+        Some(Order { body, user }) if path == "/resign" => Some(match user {
+            ROOT => resign(events, &body).await,
+            _ => refusal(403, "only root may resign"),
+        }),
         Some(_) => None,
+    }
+}
+
+/// Hands the VIPs over, or takes part again.
+async fn resign(events: mpsc::Sender<Event>, body: &[u8]) -> Response {
+    let resign = match serde_json::from_slice(body) {
+        Ok(resign) => resign,
+        Err(error) => return refusal(400, &format!("not an order: {error}")),
+    };
+    let (answer, answered) = oneshot::channel();
+    let asked = events.send(Event::Resign { resign, answer }).await;
+    match (asked, answered.await) {
+        (Ok(()), Ok(Ok(()))) => Response::text("ok\n".to_owned()),
+        (Ok(()), Ok(Err(error))) => refusal(404, &error.to_string()),
+        (Err(_), _) | (_, Err(_)) => refusal(503, "the daemon is stopping"),
     }
 }
 

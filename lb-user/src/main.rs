@@ -54,7 +54,7 @@ fn run(options: &Run) -> anyhow::Result<()> {
         // First of all, so that a second daemon ends before it touches anything.
         control::listen_unix(&options.socket, events.clone())?;
         let engine = engine::start(options, events).await?;
-        engine.run(inbox, signals).await;
+        engine.run(inbox, signals).await?;
         Ok(())
     })
 }

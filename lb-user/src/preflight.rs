@@ -3,6 +3,7 @@
 //! Gathering the facts is apart from judging them. Not here: what only the attempt can tell (an
 //! interface's driver, another program on it): see [`crate::datapath`].
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
@@ -10,8 +11,11 @@ use std::path::Path;
 use crate::config::{Ports, Site};
 
 mod pool;
+mod routers;
+pub mod scripts;
 
 pub use pool::Doubt;
+pub use routers::{Arp, RouterDoubt, RouterHint};
 
 /// What was found out about the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +34,10 @@ pub struct Facts {
     pub addresses: Vec<IpAddr>,
     /// Ports that the kernel gives to nobody by itself, in order.
     pub reserved: Vec<Ports>,
+    /// How each interface answers ARP, by its name; `all` is what counts for all of them.
+    pub arp: BTreeMap<String, Arp>,
+    /// VLANs by their names, each with the interface below.
+    pub vlans: BTreeMap<String, String>,
 }
 
 /// A want that keeps Viaduct from working, and what to do about it.
@@ -47,7 +55,7 @@ pub enum Want {
     /// Not root, nor anything like it.
     #[error(
         "not permitted: viaduct-lb needs {0}; run it as root, or give its unit \
-         AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON"
+         AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON CAP_NET_RAW"
     )]
     Capability(&'static str),
     /// Services whose replies come back this way, and no forwarding.
@@ -69,6 +77,8 @@ pub enum Want {
 
 const CAPABILITIES: [(u32, &str); 3] =
     [(12, "CAP_NET_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
+/// What virtual routers need besides.
+const NET_RAW: (u32, &str) = (13, "CAP_NET_RAW");
 /// CAP_SYS_ADMIN implies CAP_BPF and CAP_PERFMON.
 const SYS_ADMIN: u32 = 21;
 const KERNEL_MIN: (u32, u32) = (6, 1);
@@ -87,12 +97,18 @@ impl Facts {
             forwards_v6: is_on("/proc/sys/net/ipv6/conf/all/forwarding"),
             addresses: crate::identity::addresses(),
             reserved: pool::ranges(&fs::read_to_string(pool::RESERVED).unwrap_or_default()),
+            arp: routers::arp(),
+            vlans: routers::vlans(),
         }
     }
 
     /// What keeps `site` from working here; nothing when all is well.
     pub fn wants(&self, site: &Site) -> Vec<Want> {
         let mut wants = self.host_wants();
+        let (bit, name) = NET_RAW;
+        if !site.virtual_routers.is_empty() && self.capabilities >> bit & 1 == 0 {
+            wants.push(Want::Capability(name));
+        }
         for (is_v6, forwards) in [(false, self.forwards_v4), (true, self.forwards_v6)] {
             let mut replying = site
                 .services
@@ -121,16 +137,21 @@ impl Facts {
         wants
     }
 
-    /// VIPs of `site` that no interface of this host has: until Viaduct answers ARP for them
-    /// itself, nobody does. Not networks, which have to be routed here anyway.
+    /// VIPs of `site` that belong to no virtual router and that no interface of this host has: nobody
+    /// answers ARP for them. Not networks, which have to be routed here anyway.
     pub fn unanswered<'a>(&'a self, site: &'a Site) -> impl Iterator<Item = IpAddr> + 'a {
-        let vips: std::collections::BTreeSet<IpAddr> = site
+        let vips: BTreeSet<IpAddr> = site
             .services
             .iter()
             .filter(|service| service.vip.is_single())
             .map(|service| service.vip.address)
             .collect();
-        vips.into_iter().filter(|vip| !self.addresses.contains(vip))
+        let is_router_s = |vip: IpAddr| {
+            let mut routers = site.virtual_routers.iter();
+            routers.any(|router| router.vips(vrrp::Family::of(vip)).contains(&vip))
+        };
+        vips.into_iter()
+            .filter(move |vip| !self.addresses.contains(vip) && !is_router_s(*vip))
     }
 }
 
@@ -185,6 +206,8 @@ mod tests {
             forwards_v6: false,
             addresses: Vec::new(),
             reserved: Vec::new(),
+            arp: BTreeMap::new(),
+            vlans: BTreeMap::new(),
         }
     }
 
@@ -221,6 +244,35 @@ mod tests {
             ..facts()
         };
         assert_eq!(nobody.host_wants().len(), 3);
+    }
+
+    #[test]
+    fn virtual_routers_need_raw_sockets_and_answer_for_their_vips() {
+        let text = "[hosts.a.director]\ninterfaces = [\"eth0\"]\n\
+                    [hosts.a.director.virtual_router.site]\ninterface = \"eth0\"\n\
+                    [[virtual_router]]\nname = \"site\"\nvrid = 51\nvips = [\"10.0.0.100\"]\n";
+        let service = |name: &str, vip: &str| {
+            format!(
+                "[[service]]\nname = \"{name}\"\nvip = \"{vip}\"\nport = 80\n\
+                 protocol = \"tcp\"\nmethod = \"dr\"\n\
+                 [[service.real]]\naddress = \"10.0.0.11\"\n"
+            )
+        };
+        let text = format!(
+            "{text}{}{}",
+            service("in", "10.0.0.100"),
+            service("out", "10.0.0.101")
+        );
+        let source = daemon::source::SourceFile::new("site.toml", text);
+        let site = Site::parse(source).unwrap().site;
+        assert_eq!(facts().wants(&site), [Want::Capability("CAP_NET_RAW")]);
+        let raw = Facts {
+            capabilities: facts().capabilities | 1 << 13,
+            ..facts()
+        };
+        assert_eq!(raw.wants(&site), []);
+        let unanswered: Vec<IpAddr> = raw.unanswered(&site).collect();
+        assert_eq!(unanswered, ["10.0.0.101".parse::<IpAddr>().unwrap()]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The measurements run: whether they are right about speed is nobody's to assert.
+//! The measurements run, and see what there is to see: whether they are right about speed is nobody's
+//! to assert.
 
 use std::process::Command;
 
@@ -26,6 +27,51 @@ fn the_datapath_bench_prints_its_table_and_writes_its_figures() -> Result<()> {
         let case = row["case"].as_str().context("no name")?;
         assert!(out.contains(case), "{case} is not in the table:\n{out}");
         assert!(row["min_ns"].as_f64().context("no figure")? > 0.0);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_failover_bench_shows_what_a_client_saw_of_each_fault() -> Result<()> {
+    tests::require!(root, tools, xdp, daemon, keepalived);
+    let json = std::env::temp_dir().join(format!("viaduct-failover-{}.json", std::process::id()));
+    let output = Command::new(find::program("viaduct-bench")?)
+        .args([
+            "failover",
+            "--quick",
+            "--idle",
+            "--only",
+            "keepalived: ",
+            "--json",
+        ])
+        .arg(&json)
+        .output()?;
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{err}");
+    let figures: serde_json::Value = serde_json::from_slice(&std::fs::read(&json)?)?;
+    std::fs::remove_file(&json)?;
+    let rows = figures["rows"].as_array().context("no rows")?;
+    assert_eq!(rows.len(), 12, "{out}");
+    for row in rows {
+        let event = row["event"].as_str().context("no name")?;
+        assert!(out.contains(event), "{event} is not in the table:\n{out}");
+        assert_eq!(row["failures"].as_array().map(Vec::len), Some(0), "{row}");
+        let [sample] = &row["samples"].as_array().context("no samples")?[..] else {
+            panic!("not one sample: {row}");
+        };
+        match event {
+            // The VIP is where nobody can reach it, until the other has it. (After a graceful stop it is gone,
+            // and the client's kernel keeps echoes while it asks where to.)
+            "node death" | "link down" | "partition" => {
+                assert!(sample["lost"].as_u64() > Some(0), "{row}");
+            }
+            // Its host keeps the VIP: both answer from the takeover on.
+            "kill -9" | "SIGSTOP" => assert!(sample["doubles"].as_u64() > Some(0), "{row}"),
+            _ => {}
+        }
     }
     Ok(())
 }

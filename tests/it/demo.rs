@@ -118,7 +118,19 @@ fn commands_the_demonstration_suggests_work_and_ctrl_c_removes_all() -> Result<(
         try_it("ask the site")?.contains("web"),
         "no web server answered"
     );
-    assert!(try_it("what the director says")?.contains("10.77.0.12"));
+    assert!(try_it("what the director lb1 says")?.contains("10.77.0.12"));
+    assert!(shown.ends_with("lb1 active; lb2 backup"), "{shown}");
+    assert!(try_it("hand over from lb1 as planned")?.contains("handed over"));
+    assert!(
+        try_it("ask the site")?.contains("web"),
+        "the other director serves"
+    );
+    try_it("and back")?;
+    try_it("kill lb1's daemon")?;
+    assert!(
+        try_it("ask the site")?.contains("web"),
+        "the other director serves"
+    );
 
     // Its output must be read to the end, or it waits on a full pipe.
     let rest = std::thread::spawn(|| lines.map_while(Result::ok).collect::<Vec<_>>());
@@ -145,7 +157,7 @@ fn nothing_is_left_of_a_killed_demonstration_after_the_next_start() -> Result<()
         }
     }
     let there = Traces::of(&format!("{}-0", running.0.id()))?;
-    assert_eq!(there.namespaces.len(), 6, "{there:?}");
+    assert_eq!(there.namespaces.len(), 8, "{there:?}");
     assert!(there.directory && there.mounts.len() > 6, "{there:?}");
     running.0.kill()?;
     running.0.wait()?;

@@ -17,11 +17,23 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use lb_ebpf::abi::{self, Reason};
-use tests::{lab::find, require};
+use tests::{
+    lab::{
+        Lab,
+        director::Director,
+        find,
+        router::VirtualRouter,
+        site::{Service, Site},
+        status::Status,
+        topology::{LB1, Method, two_directors},
+    },
+    require,
+};
 
 use markdown::{Document, Snippet};
 
@@ -70,6 +82,11 @@ const NOT_RUN: &[(&str, &str)] = &[
         "`topology::dual` does it for `ipv6`",
     ),
     ("sysctl -w net.ipv6.conf.all.forwarding=1", "the same"),
+    (
+        "viaduct resign",
+        "`vrrp::pair` runs it, which has the other director that it takes",
+    ),
+    ("viaduct rejoin", "the same"),
     (
         "ethtool -K eth0 rxvlan off",
         "links of the lab have no such offload",
@@ -200,6 +217,34 @@ fn commands_that_no_host_is_named_for_are_listed_with_a_reason() -> Result<()> {
     Ok(())
 }
 
+/// Whether a metric is one of virtual routers: the guide's own site has none.
+fn is_of_routers(name: &str) -> bool {
+    name.starts_with("viaduct_lb_router_") || name.starts_with("viaduct_lb_vrrp_")
+}
+
+#[test]
+fn the_metrics_of_virtual_routers_are_those_of_the_guide() -> Result<()> {
+    require!(root, tools, xdp, daemon);
+    let lab = Lab::build(two_directors(Method::Dr, 1))?;
+    let router = VirtualRouter::new(Duration::from_millis(100));
+    let site = Site::new(vec![Service::web(Method::Dr, 1)]).router(router);
+    let director = Director::start(&lab, LB1, site)?;
+    director.wait_status("the director to be active", Status::is_active)?;
+    let socket = director.files().socket.as_os_str();
+    let out = Command::new("curl")
+        .args(["-sS", "http://localhost/metrics", "--unix-socket"])
+        .arg(socket)
+        .output()?;
+    let text = String::from_utf8(out.stdout)?;
+    let series = text.lines().filter(|line| !line.starts_with('#'));
+    let names = series.filter_map(|line| line.split(['{', ' ']).next().map(str::to_owned));
+    let found: BTreeSet<String> = names.filter(|name| is_of_routers(name)).collect();
+    let mut table = document(GUIDE)?.names_under("Metrics")?;
+    table.retain(|name| is_of_routers(name));
+    assert_eq!(found, table, "{GUIDE}: the table of metrics");
+    lab.finish()
+}
+
 #[test]
 fn every_command_of_viaduct_is_in_a_document() -> Result<()> {
     require!(daemon);
@@ -252,7 +297,14 @@ fn the_guide_names_every_key_of_the_site_file_and_no_other() -> Result<()> {
         ("At the top", ""),
         ("`[hosts.NAME]`", "[hosts.a]\n"),
         ("`[hosts.NAME.director]`", "[hosts.a.director]\n"),
+        (
+            "`[hosts.NAME.director.virtual_router.ROUTER]`",
+            "[hosts.a.director.virtual_router.b]\n",
+        ),
         ("`[director]`", "[director]\n"),
+        ("`[[virtual_router]]`", "[[virtual_router]]\n"),
+        ("`[virtual_router.announce]`", "[virtual_router.announce]\n"),
+        ("`[[virtual_router.track]]`", "[[virtual_router.track]]\n"),
         ("`[[service]]`", "[[service]]\n"),
         ("`[service.quic]`", "[service.quic]\n"),
         ("`[service.health]`", "[service.health]\n"),
@@ -260,10 +312,10 @@ fn the_guide_names_every_key_of_the_site_file_and_no_other() -> Result<()> {
     ];
     let guide = document(GUIDE)?;
     for (heading, header) in tables {
-        let parent = if header.contains("service.") {
-            "[[service]]\n"
-        } else {
-            ""
+        let parent = match header {
+            _ if header.contains("[service.") => "[[service]]\n",
+            _ if header.contains("[virtual_router.") => "[[virtual_router]]\n",
+            _ => "",
         };
         let (_, said) = check_text(&format!("{parent}{header}{UNKNOWN}"), "keys")?;
         let known = said

@@ -44,6 +44,8 @@ mod lifecycle;
 
 mod hardship;
 
+mod vrrp;
+
 mod demo;
 
 mod docs;

@@ -2,31 +2,34 @@
 //!
 //! Not here: the measurements; they are in the program `viaduct-bench` of the package `tests`.
 
-use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::setup::{self, Scope};
 use crate::workspace::Workspace;
-use crate::{object, process};
+use crate::{build, object, process};
 
 /// Every benchmark `viaduct-bench` knows, and what it measures. One line each.
-pub(crate) const BENCHES: &[(&str, &str)] = &[(
-    "datapath",
-    "CPU time a packet, by forwarding method and number of flows",
-)];
+pub(crate) const BENCHES: &[(&str, &str)] = &[
+    (
+        "datapath",
+        "CPU time a packet, by forwarding method and number of flows",
+    ),
+    (
+        "failover",
+        "what a client sees when a director fails, stops, returns; ours and keepalived",
+    ),
+];
 
 /// Arguments of the verb.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Which; without it they are listed.
     name: Option<String>,
-    /// Also write the figures to this file, as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Only cases with this in their name, and their floor.
-    #[arg(long, value_name = "TEXT")]
-    only: Option<String>,
+    /// Passed on to the benchmark as they are, `--json FILE` for example; `--help` lists them.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
 }
 
 /// Runs the verb.
@@ -43,23 +46,10 @@ pub(crate) fn verb(workspace: &Workspace, args: &Args) -> Result<()> {
     }
     setup::ensure(Scope::Lab)?;
     object::build_here(workspace)?;
-    let mut cargo = workspace.cargo("run");
-    cargo.args([
-        "--release",
-        "-p",
-        "tests",
-        "--bin",
-        "viaduct-bench",
-        "--",
-        name,
-    ]);
-    if let Some(file) = &args.json {
-        cargo.arg("--json").arg(std::path::absolute(file)?);
-    }
-    if let Some(only) = &args.only {
-        cargo.args(["--only", only]);
-    }
-    process::run(&mut cargo)
+    // All programs: some benchmarks run them.
+    build::programs(workspace, true)?;
+    let program = workspace.target.join("release/viaduct-bench");
+    process::run(Command::new(program).arg(name).args(&args.rest))
 }
 
 fn list() -> String {

@@ -52,6 +52,12 @@ pub(crate) fn lab() -> Vec<Need> {
             "nsenter",
             SAME,
         ),
+        need(
+            "keepalived",
+            "the peer that our VRRP must get on with and is measured beside",
+            "keepalived",
+            SAME,
+        ),
     ]
 }
 

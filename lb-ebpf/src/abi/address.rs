@@ -32,6 +32,10 @@ pub struct Ports(u64);
 
 const IS_VIP: u64 = 1 << 63;
 const IS_THERE: u64 = 1 << 62;
+const IS_LOCAL: u64 = 1 << 59;
+const ROUTER: u32 = 48;
+const ROUTER_MASK: u64 = 0x7ff;
+const _: () = assert!(super::ROUTERS_MAX as u64 <= ROUTER_MASK);
 
 impl Ports {
     /// No ports; where both protocols say so, the address is nobody's.
@@ -42,6 +46,27 @@ impl Ports {
     pub const fn new(at: u32, len: u16, is_vip: bool) -> Self {
         let vip = if is_vip { IS_VIP } else { 0 };
         Self(IS_THERE | vip | (len as u64) << 32 | at as u64)
+    }
+
+    /// Of a VIP that is the virtual router's with this index; `is_local` where the host's own stack gets
+    /// its packets while another director serves it: a service at the VIP has this host itself as a real
+    /// server, or the VIP is an address of the host. Both words of an address say the same.
+    #[must_use]
+    pub const fn of_router(self, index: u16, is_local: bool) -> Self {
+        let local = if is_local { IS_LOCAL } else { 0 };
+        Self(self.0 | local | ((index as u64 + 1) & ROUTER_MASK) << ROUTER)
+    }
+
+    /// The virtual router whose VIP it is: its index, plus one; 0: none, the VIP is always served.
+    #[inline(always)]
+    pub const fn router(self) -> u32 {
+        (self.0 >> ROUTER & ROUTER_MASK) as u32
+    }
+
+    /// Whether packets to a virtual router's VIP are the stack's while another director serves it.
+    #[inline(always)]
+    pub const fn is_local(self) -> bool {
+        self.0 & IS_LOCAL != 0
     }
 
     /// Whether the address is in the table.
@@ -80,7 +105,11 @@ impl Ports {
 impl core::fmt::Debug for Ports {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let vip = if self.is_vip() { " of a VIP" } else { "" };
-        write!(f, "{}+{}{vip}", self.at(), self.len())
+        write!(f, "{}+{}{vip}", self.at(), self.len())?;
+        match self.router() {
+            0 => Ok(()),
+            router => write!(f, ", router {}", router - 1),
+        }
     }
 }
 
@@ -147,6 +176,11 @@ mod tests {
         assert!(ports.is_there() && ports.is_vip());
         assert!(!Ports::NONE.is_there());
         assert!(!Ports::new(0, 0, false).is_vip());
+        assert_eq!((ports.router(), ports.is_local()), (0, false));
+        let last = ports.of_router(1023, true);
+        assert_eq!((last.router(), last.is_local()), (1024, true));
+        assert_eq!((last.at(), last.len(), last.is_vip()), (70_000, 9, true));
+        assert_eq!(ports.of_router(0, false).router(), 1);
     }
 
     #[test]

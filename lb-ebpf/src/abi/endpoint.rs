@@ -307,6 +307,12 @@ impl Mac {
         u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
     }
 
+    /// Whether it is of a group, or of all: broadcast or multicast.
+    #[inline(always)]
+    pub const fn is_group(self) -> bool {
+        self.0[0] & 1 != 0
+    }
+
     /// From [`Self::bits`]; bits above them are let go.
     #[inline(always)]
     pub const fn from_bits(bits: u64) -> Self {

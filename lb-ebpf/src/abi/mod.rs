@@ -14,6 +14,7 @@ mod event;
 mod flow;
 pub mod name;
 mod reason;
+mod router;
 mod service;
 
 pub use address::{
@@ -23,14 +24,15 @@ pub use endpoint::{Addr, Be16, Be32, Endpoint, Mac};
 pub use event::FlowEvent;
 pub use flow::{Flow, FlowKey, Unresolved, Way, kind, state};
 pub use reason::Reason;
+pub use router::{ANSWERS_UNTIL, FORWARDS_UNTIL, Lease, ROUTERS_MAX, Router, VirtualMac};
 pub use service::{
     Connections, FRAGMENTS, HASH_CLIENT, Interface, NAT_REPLIES, NatReply, PoolEntry, QuicKey,
-    REAL_DRAINED, REAL_DRAINING, REAL_LOCAL, REAL_UP, Real, SERVED, Service, Slot, TRACKED,
-    Traffic, VIP_PREFIXES, encapsulation, method, scheduler,
+    REAL_DRAINED, REAL_DRAINING, REAL_LOCAL, REAL_UP, ROUTERS, Real, SERVED, Service, Slot,
+    TRACKED, Traffic, VIP_PREFIXES, VIRTUAL_MACS, encapsulation, method, scheduler,
 };
 
 /// Version of everything in this module. A daemon takes over pinned maps of its own version only.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Slots of [`name::INTERFACES`], a direct-mapped table; a power of two.
 pub const INTERFACE_SLOTS: u32 = 4096;
@@ -103,10 +105,12 @@ map_types! {
     PrefixEntry: 16,
     QuicKey: 20,
     Real: 64,
+    Router: 16,
     Segment: 8,
     Service: 64,
     Slot: 4,
     Traffic: 48,
     Unresolved: 20,
+    VirtualMac: 12,
     bench::Plan: 96,
 }

@@ -30,6 +30,11 @@ pub const REALS: &str = "REALS";
 pub const NAT_REPLIES: &str = "NAT_REPLIES";
 /// [`PoolEntry`](super::PoolEntry)s: addresses and ports of fullnat.
 pub const POOL: &str = "POOL";
+/// Index of a virtual router → its [`Lease`](super::Lease) and, behind, the [`Router`](super::Router).
+/// Mapped.
+pub const ROUTERS: &str = "ROUTERS";
+/// [`VirtualMac`](super::VirtualMac) → index of a virtual router.
+pub const VIRTUAL_MACS: &str = "VIRTUAL_MACS";
 /// [`QuicKey`](super::QuicKey) → real server id.
 pub const QUIC_SERVERS: &str = "QUIC_SERVERS";
 /// Buckets of the flow table: lines of [`Way`](super::Way)s. Mapped.
@@ -58,7 +63,7 @@ pub const STAGES: &str = "STAGES";
 /// The load balancer.
 pub const PROGRAM: &str = "viaduct_lb";
 /// What it calls, in the order of their numbers: see [`crate::steer::Stage`].
-pub const STAGE_PROGRAMS: [&str; 7] = [
+pub const STAGE_PROGRAMS: [&str; 8] = [
     "viaduct_tracked",
     "viaduct_return",
     "viaduct_icmp",
@@ -66,6 +71,7 @@ pub const STAGE_PROGRAMS: [&str; 7] = [
     "viaduct_nat_fragment",
     "viaduct_return_fragment",
     "viaduct_fullnat",
+    "viaduct_neighbour",
 ];
 
 /// Addresses that packets in tunnels are taken out for: [`Addr`](super::Addr) → anything.

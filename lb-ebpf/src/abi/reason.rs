@@ -50,6 +50,15 @@ reasons! {
     ForwardedIcmp = "forwarded_icmp",
     /// ICMP error about a reply's way, sent on to the client in the VIP's name
     RepliedIcmp = "replied_icmp",
+    /// answered: an ARP request for a virtual router's VIP
+    AnsweredArp = "answered_arp",
+    /// answered: a neighbour solicitation for a virtual router's VIP
+    AnsweredNdp = "answered_ndp",
+    /// answered: a ping of a virtual router's VIP
+    AnsweredEcho = "answered_echo",
+    /// passed: to a VIP that another director serves now, and this host is a real server of it or has the
+    /// address itself
+    NotActiveLocal = "not_active_local",
     /// passed: neither IPv4 nor IPv6 (ARP and the like)
     NotIp = "not_ip",
     /// passed: addressed to another host's Ethernet address, broadcast or multicast
@@ -88,6 +97,13 @@ reasons! {
     Land = "land",
     /// dropped: to a VIP, from an address that no host can have
     MartianSource = "martian_source",
+    /// dropped: to a virtual router's Ethernet address or VIP, or asking for that, and this director
+    /// does not serve it now
+    NotActive = "not_active",
+    /// dropped: asks for a virtual router's VIP on another interface or VLAN than the router's
+    NotOnLink = "not_on_link",
+    /// dropped: asks for a virtual router's VIP, and is malformed
+    SolicitationMalformed = "solicitation_malformed",
     /// dropped: to a VIP, a first fragment that ends before its ports
     FragmentTiny = "fragment_tiny",
     /// dropped: to a VIP, a later fragment whose first one was not seen

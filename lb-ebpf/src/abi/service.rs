@@ -259,6 +259,11 @@ pub const NAT_REPLIES: u32 = 2;
 pub const VIP_PREFIXES: u32 = 4;
 /// [`Interface::flags`]: fragments for VIPs follow their first one; else the stack gets them all.
 pub const FRAGMENTS: u32 = 8;
+/// [`Interface::flags`]: some VIP is a virtual router's, so ARP and neighbour solicitations are looked
+/// at.
+pub const ROUTERS: u32 = 16;
+/// [`Interface::flags`]: some virtual router has an Ethernet address of its own.
+pub const VIRTUAL_MACS: u32 = 32;
 
 /// An interface that the program is attached to, or a VLAN of one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -266,7 +271,7 @@ pub const FRAGMENTS: u32 = 8;
 pub struct Interface {
     /// Its index, since several indices share a slot of the table; 0 means an empty slot.
     pub ifindex: u32,
-    /// [`SERVED`], [`NAT_REPLIES`], [`VIP_PREFIXES`], [`FRAGMENTS`].
+    /// [`SERVED`], [`NAT_REPLIES`], [`VIP_PREFIXES`], [`FRAGMENTS`], [`ROUTERS`], [`VIRTUAL_MACS`].
     pub flags: u32,
     /// Its Ethernet address: frames for others pass untouched.
     pub mac: Mac,

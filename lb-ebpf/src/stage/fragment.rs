@@ -6,7 +6,7 @@
 
 use crate::abi::{Be16, Flow, FlowKey, Reason, Service, kind, method};
 use crate::deliver::deliver;
-use crate::flow::{self, New};
+use crate::flow::{self, New, low};
 use crate::frame::Frame;
 use crate::lookups::{Found, Lookups};
 use crate::parse::{Ends, Packet};
@@ -25,11 +25,12 @@ const PASSED: u32 = u32::MAX;
 /// Decides for a later fragment to a VIP. First ones have ports and are decided as whole packets
 /// are.
 #[inline(always)]
-pub fn fragment<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u32) -> Verdict
+pub fn fragment<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u64) -> Verdict
 where
     F: Frame + ?Sized,
     L: Lookups + ?Sized,
 {
+    let now = low(now);
     let mut ends = None;
     let arrival = match Arrival::of(frame, lookups, ingress, &mut ends) {
         Ok(arrival) => arrival,
@@ -50,11 +51,12 @@ where
 
 /// Decides for a fragment of a nat real server's reply.
 #[inline(always)]
-pub fn nat_fragment<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u32) -> Verdict
+pub fn nat_fragment<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u64) -> Verdict
 where
     F: Frame + ?Sized,
     L: Lookups + ?Sized,
 {
+    let now = low(now);
     let mut ends = None;
     let arrival = match Arrival::of(frame, lookups, ingress, &mut ends) {
         Ok(arrival) => arrival,
@@ -73,11 +75,12 @@ where
 
 /// Decides for a fragment of a fullnat real server's reply.
 #[inline(always)]
-pub fn return_fragment<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u32) -> Verdict
+pub fn return_fragment<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u64) -> Verdict
 where
     F: Frame + ?Sized,
     L: Lookups + ?Sized,
 {
+    let now = low(now);
     let mut ends = None;
     let arrival = match Arrival::of(frame, lookups, ingress, &mut ends) {
         Ok(arrival) => arrival,

@@ -1,29 +1,34 @@
 //! ICMP errors about packets of flows: to the real server whose packet an error is about, or to the
 //! client whose packet it is about, translated as the packet was.
 //!
-//! Path MTU discovery hangs on them. Other ICMP messages (echo) are the stack's.
+//! Path MTU discovery hangs on them. Pings of a virtual router's VIP are answered; other ICMP messages
+//! are the stack's.
 
 use crate::abi::{Addr, REAL_LOCAL, Real, Reason, Segment, Service, method};
 use crate::deliver::{end_of, hop_to, own_end, route_to};
+use crate::flow::low;
 use crate::forward::nat::End;
 use crate::forward::{dr, tunnel};
 use crate::frame::Frame;
+use crate::icmp::echo;
 use crate::icmp::error::{Translation, is_error, quoted, translate};
 use crate::lookups::{Found, Lookups, find_address, find_port};
 use crate::parse::Packet;
-use crate::select;
 use crate::stage::returning::Pair;
-use crate::steer::{Arrival, At, Verdict, refused, service_at};
+use crate::steer::{Action, Arrival, At, Verdict, refused, service_at};
 use crate::track::{self, Choice};
+use crate::{lease, select};
 
 /// Decides for an ICMP message to a VIP, to an address of fullnat, or from nat real servers' side
 /// to a client.
 #[inline(always)]
-pub fn icmp<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u32) -> Verdict
+pub fn icmp<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u64) -> Verdict
 where
     F: Frame + ?Sized,
     L: Lookups + ?Sized,
 {
+    let tick = now;
+    let now = low(now);
     let mut ends = None;
     let arrival = match Arrival::of(frame, lookups, ingress, &mut ends) {
         Ok(arrival) => arrival,
@@ -37,11 +42,13 @@ where
         (Err(_), None) => return Verdict::pass(Reason::NotVip),
     };
     if !is_error(frame, packet) {
-        let reason = match vip {
-            Some(vip) if vip.is_vip() => Reason::NotTcpOrUdp,
-            _ => Reason::NotVip,
+        return match vip {
+            Some(vip) if vip.router() != 0 && echo::is_ping(frame, packet) => {
+                pinged(frame, packet, vip, lookups, tick)
+            }
+            Some(vip) if vip.is_vip() => Verdict::pass(Reason::NotTcpOrUdp),
+            _ => Verdict::pass(Reason::NotVip),
         };
-        return Verdict::pass(reason);
     }
     let Some(quote) = quoted(frame, packet) else {
         return Verdict::pass(match vip {
@@ -55,6 +62,30 @@ where
         Some(vip) if vip.is_vip() => about_reply(frame, packet, quote, vip, lookups, ingress, now),
         Some(_) => about_fullnat(frame, packet, quote, lookups, ingress, now),
         None => about_nat(frame, packet, quote, lookups, ingress),
+    }
+}
+
+/// A ping of a virtual router's VIP, which the common path knows to be served: by whoever is asked for it
+/// by ARP too.
+#[inline(always)]
+fn pinged<F, L>(frame: &mut F, packet: &Packet, vip: Found, lookups: &L, tick: u64) -> Verdict
+where
+    F: Frame + ?Sized,
+    L: Lookups + ?Sized,
+{
+    if !lease::answers(vip.router() - 1, lookups, tick) {
+        return lease::unserved(vip);
+    }
+    // An answer to a group would be heard by many.
+    if echo::is_from_group(frame) {
+        return Verdict::drop(Reason::MartianSource);
+    }
+    match echo::answer(frame, packet) {
+        Some(()) => Verdict {
+            action: Action::Transmit,
+            reason: Reason::AnsweredEcho,
+        },
+        None => Verdict::drop(Reason::VipTruncated),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::abi::{Flow, FlowKey, Interface, Reason, kind, state};
 use crate::deliver::route_to;
-use crate::flow::{self, Found};
+use crate::flow::{self, Found, low};
 use crate::forward::nat::{self, End};
 use crate::frame::Frame;
 use crate::fullnat::return_key;
@@ -13,11 +13,12 @@ use crate::track;
 
 /// Sends a reply on to the client whose flow has this port; others are the stack's.
 #[inline(always)]
-pub fn returning<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u32) -> Verdict
+pub fn returning<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u64) -> Verdict
 where
     F: Frame + ?Sized,
     L: Lookups + ?Sized,
 {
+    let now = low(now);
     let mut ends = None;
     let arrival = match Arrival::of(frame, lookups, ingress, &mut ends) {
         Ok(arrival) => arrival,

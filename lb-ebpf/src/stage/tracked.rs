@@ -2,6 +2,7 @@
 
 use crate::abi::{Reason, method};
 use crate::deliver::deliver;
+use crate::flow::low;
 use crate::frame::Frame;
 use crate::lookups::{Lookups, find_port};
 use crate::parse::{Ends, Packet};
@@ -11,22 +12,22 @@ use crate::track::{self, Choice};
 
 /// Decides for a TCP or UDP packet to a virtual service, by its entry if it has one.
 #[inline(always)]
-pub fn tracked<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u32) -> Verdict
+pub fn tracked<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u64) -> Verdict
 where
     F: Frame + ?Sized,
     L: Lookups + ?Sized,
 {
-    decide::<F, L, false>(frame, lookups, ingress, now)
+    decide::<F, L, false>(frame, lookups, ingress, low(now))
 }
 
 /// The same, of a service of method fullnat.
 #[inline(always)]
-pub fn fullnat<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u32) -> Verdict
+pub fn fullnat<F, L>(frame: &mut F, lookups: &L, ingress: u32, now: u64) -> Verdict
 where
     F: Frame + ?Sized,
     L: Lookups + ?Sized,
 {
-    decide::<F, L, true>(frame, lookups, ingress, now)
+    decide::<F, L, true>(frame, lookups, ingress, low(now))
 }
 
 #[inline(always)]

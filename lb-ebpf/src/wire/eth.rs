@@ -20,6 +20,8 @@ pub struct Eth {
 impl Eth {
     /// Bytes of the header.
     pub const LEN: usize = size_of::<Self>();
+    /// The same, with one VLAN tag behind.
+    pub const LEN_TAGGED: usize = Self::LEN + Vlan::LEN;
     /// [`Self::ethertype`] of IPv4.
     pub const IPV4: U16 = U16::new(0x0800);
     /// [`Self::ethertype`] of ARP.
@@ -41,6 +43,8 @@ pub struct Vlan {
 impl Vlan {
     /// Bytes of a tag.
     pub const LEN: usize = size_of::<Self>();
+    /// In [`Self::control`]: the VLAN id.
+    pub const ID: u16 = 0xfff;
     /// Ethertype that announces a tag.
     pub const DOT1Q: U16 = U16::new(0x8100);
     /// Ethertype that announces an outer tag (802.1ad).

@@ -28,6 +28,14 @@ impl Icmp {
     pub const BYTES: u16 = 8;
     /// Offset of [`Self::checksum`].
     pub const CHECKSUM: usize = 2;
+    /// Type of an echo request, IPv4.
+    pub const ECHO_V4: u8 = 8;
+    /// Type of an echo reply, IPv4.
+    pub const ECHO_REPLY_V4: u8 = 0;
+    /// Type of an echo request, IPv6.
+    pub const ECHO_V6: u8 = 128;
+    /// Type of an echo reply, IPv6.
+    pub const ECHO_REPLY_V6: u8 = 129;
     /// Type and code of "fragmentation needed" (RFC 1191 section 4).
     pub const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
     /// Type and code of "packet too big" (RFC 4443 section 3.2).

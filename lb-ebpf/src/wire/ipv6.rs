@@ -28,6 +28,8 @@ impl Ipv6 {
     pub const LEN: usize = size_of::<Self>();
     /// The same, as lengths in headers are counted.
     pub const BYTES: u16 = 40;
+    /// Offset of [`Self::next_header`].
+    pub const NEXT_HEADER: usize = 6;
     /// Offset of [`Self::hop_limit`].
     pub const HOP_LIMIT: usize = 7;
     /// Offset of [`Self::source`].

@@ -13,6 +13,7 @@ use lb_user::config::{LoadError, Site};
 use lb_user::drain::verbs::{Done, Drain, Undrain};
 use lb_user::explain::live::{self, Options};
 use lb_user::explain::text;
+use lb_user::ha::verbs::{Outcome, Rejoin, Resign};
 use lb_user::realserver::verbs::Verb;
 use lb_user::status::{Status, table};
 
@@ -49,6 +50,12 @@ enum Command {
     Drain(Drain),
     /// Let a drained real server have new flows again.
     Undrain(Undrain),
+    /// Hand this director's VIPs over to another one, without a packet lost, and take no part until
+    /// `rejoin`, or until the daemon starts anew. Where there is no other, it goes on serving; exits
+    /// with 3 then.
+    Resign(Resign),
+    /// Take part again after `resign`.
+    Rejoin(Rejoin),
     /// Say which real server a flow would go to, and why, from the live maps; changes nothing. Exits
     /// with 0 when it goes to one, 3 when it is dropped, 4 when it passes to this host's own stack.
     Explain(Options),
@@ -62,7 +69,8 @@ enum Command {
 /// The site file is what is wrong (sysexits.h).
 const EX_USAGE: u8 = 64;
 
-/// Connections are left when the time to wait for their end is over.
+/// It did not come to what was wanted: connections are left when the time to wait for their end is
+/// over, or nobody took over.
 const EX_LEFT: u8 = 3;
 
 fn main() -> ExitCode {
@@ -78,6 +86,14 @@ fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Undrain(options) => match drained(async || options.run().await) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Resign(options) => match ordered(async || options.run().await) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Rejoin(options) => match ordered(async || options.run().await) {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
@@ -136,6 +152,18 @@ async fn drained(run: impl AsyncFnOnce() -> anyhow::Result<Done>) -> anyhow::Res
     Ok(match done.is_over {
         true => ExitCode::from(EX_LEFT),
         false => ExitCode::SUCCESS,
+    })
+}
+
+/// What came of an order, printed; 3 when it is not what was wanted.
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::print_stdout, reason = "what was done is the answer")]
+async fn ordered(run: impl AsyncFnOnce() -> anyhow::Result<Outcome>) -> anyhow::Result<ExitCode> {
+    let outcome = run().await?;
+    println!("{}", outcome.line);
+    Ok(match outcome.is_done {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(EX_LEFT),
     })
 }
 

@@ -18,6 +18,7 @@ pub(super) struct File {
     pub(super) hosts: Option<BTreeMap<Spanned<String>, Table<Host>>>,
     pub(super) director: Option<Table<Director>>,
     pub(super) service: Option<Vec<Table<Service>>>,
+    pub(super) virtual_router: Option<Vec<Table<VirtualRouter>>>,
     /// Read by the proxies.
     #[serde(rename = "proxy")]
     _proxy: Option<IgnoredAny>,
@@ -44,6 +45,16 @@ pub(super) struct Host {
 pub(super) struct DirectorHost {
     pub(super) interfaces: Option<Spanned<Vec<Spanned<String>>>>,
     pub(super) pool: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) virtual_router: Option<BTreeMap<Spanned<String>, Table<RouterHost>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RouterHost {
+    pub(super) interface: Option<Spanned<String>>,
+    pub(super) priority: Option<Spanned<i64>>,
+    pub(super) address: Option<Spanned<String>>,
+    pub(super) address6: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -104,6 +115,46 @@ pub(super) struct Real {
     pub(super) port: Option<Spanned<i64>>,
     pub(super) weight: Option<Spanned<i64>>,
     pub(super) server_id: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VirtualRouter {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) vrid: Option<Spanned<i64>>,
+    pub(super) vips: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) interval: Option<Spanned<HumanDuration>>,
+    pub(super) preempt: Option<Spanned<bool>>,
+    pub(super) preempt_delay: Option<Spanned<HumanDuration>>,
+    pub(super) mac: Option<Spanned<String>>,
+    pub(super) transport: Option<Spanned<String>>,
+    pub(super) checksum: Option<Spanned<String>>,
+    pub(super) group: Option<Spanned<String>>,
+    pub(super) notify: Option<Spanned<String>>,
+    pub(super) announce: Option<Table<Announce>>,
+    pub(super) track: Option<Vec<Table<Track>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Announce {
+    pub(super) count: Option<Spanned<i64>>,
+    pub(super) delay: Option<Spanned<HumanDuration>>,
+    pub(super) refresh: Option<Spanned<HumanDuration>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Track {
+    pub(super) interface: Option<Spanned<String>>,
+    pub(super) script: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) service: Option<Spanned<String>>,
+    pub(super) weight: Option<Spanned<i64>>,
+    pub(super) interval: Option<Spanned<HumanDuration>>,
+    pub(super) timeout: Option<Spanned<HumanDuration>>,
+    pub(super) rise: Option<Spanned<i64>>,
+    pub(super) fall: Option<Spanned<i64>>,
+    pub(super) quorum: Option<Spanned<i64>>,
 }
 
 /// `80`, or text: `"8000-8099"`, `"all"`.

@@ -3,10 +3,11 @@
 //! A reader notes what is wrong and answers `None`; its caller goes on to find more. Not here: rules
 //! of a single table.
 
-use std::{fmt::Display, net::IpAddr, ops::Range};
+use std::{fmt::Display, net::IpAddr, ops::Range, time::Duration};
 
 use daemon::{
     diagnostic::{Diagnostic, Severity, nearest},
+    duration::HumanDuration,
     site::Excused,
 };
 use toml::Spanned;
@@ -109,6 +110,23 @@ impl Findings {
                 self.refuse(value.span(), message, format!("write {least} to {most}"))
             }
         }
+    }
+
+    /// A span of time within a range, by what it is called.
+    pub(super) fn time(
+        &mut self,
+        value: &Spanned<HumanDuration>,
+        what: &str,
+        (least, most): (Duration, Duration),
+    ) -> Option<Duration> {
+        let time = value.get_ref().0;
+        if time >= least && time <= most {
+            return Some(time);
+        }
+        let (least, most) = (HumanDuration(least), HumanDuration(most));
+        let message = format!("{what} {} is out of range", value.get_ref());
+        let help = format!("write \"{least}\" to \"{most}\"");
+        self.refuse(value.span(), message, help)
     }
 
     /// A TCP or UDP port.

@@ -102,38 +102,33 @@ fn spec(table: &file::Health, findings: &mut Findings) -> Option<Spec> {
         .or(table.interval.as_ref())
         .map(Spanned::span);
     if let Some(span) = written.filter(|_| spec.timeout > spec.interval) {
-        findings.push(longer_than_the_interval(span, &spec));
+        findings.push(longer_than_the_interval(span, "real server", &spec));
     }
     Some(spec)
 }
 
-fn longer_than_the_interval(span: Range<usize>, spec: &Spec) -> Diagnostic {
+pub(super) fn longer_than_the_interval(span: Range<usize>, who: &str, spec: &Spec) -> Diagnostic {
     let (interval, timeout) = (HumanDuration(spec.interval), HumanDuration(spec.timeout));
     let message = format!(
         "the timeout ({timeout}) is longer than the interval ({interval}): \
-         a silent real server is checked only every {timeout}"
+         a silent {who} is checked only every {timeout}"
     );
     Diagnostic::warning(span, message).help("make the timeout at most the interval")
 }
 
-fn time(
+pub(super) fn time(
     value: Option<&Spanned<HumanDuration>>,
     what: &str,
     default: Duration,
     findings: &mut Findings,
 ) -> Option<Duration> {
-    let Some(value) = value else {
-        return Some(default);
-    };
-    let time = value.get_ref().0;
-    if time < MIN_TIME || time > MAX_TIME {
-        let message = format!("{what} {} is out of range", value.get_ref());
-        return findings.refuse(value.span(), message, "write \"10ms\" to \"1h\"");
+    match value {
+        Some(value) => findings.time(value, what, (MIN_TIME, MAX_TIME)),
+        None => Some(default),
     }
-    Some(time)
 }
 
-fn count(
+pub(super) fn count(
     value: Option<&Spanned<i64>>,
     what: &str,
     default: NonZeroU32,

@@ -15,6 +15,7 @@ use super::{
     Site, file,
     findings::Findings,
     pool::{self, PoolEntry},
+    router::{PartDraft, RouterHost, parts},
 };
 
 /// A host of the site.
@@ -34,6 +35,8 @@ pub struct DirectorHost {
     pub interfaces: Vec<String>,
     /// What method `fullnat` takes source addresses and ports from; no two entries meet.
     pub pool: Vec<PoolEntry>,
+    /// Its part in virtual routers, by their names.
+    pub routers: BTreeMap<String, RouterHost>,
 }
 
 /// The hosts as far as they could be read, with the places of what services may clash with.
@@ -54,6 +57,9 @@ pub(super) struct DirectorDraft {
     pub(super) pool: Vec<Spanned<PoolEntry>>,
     /// Whether that is all of it.
     pub(super) is_whole: bool,
+    /// The interfaces; `None` where they are missing or one of them is wrong.
+    pub(super) interfaces: Option<Vec<String>>,
+    pub(super) parts: Vec<PartDraft>,
 }
 
 /// What a daemon knows of the host it runs on.
@@ -221,15 +227,27 @@ pub(super) fn from_file(
         let director = table.value.director.map(|mut table| {
             let (pool, is_whole) = pool::from_file(table.value.pool.take(), &table.span, findings);
             let entries = pool.iter().map(|entry| *entry.get_ref()).collect();
+            let parts = parts(table.value.virtual_router.take(), findings);
+            let routers = parts.iter().filter_map(PartDraft::whole).collect();
+            let written = table.value.interfaces.as_ref();
+            let written = written.map(|written| {
+                let names = written.get_ref().iter();
+                names.map(|name| name.get_ref().clone()).collect()
+            });
+            let is_right = |names: &Vec<String>| names.iter().all(|name| is_interface_name(name));
+            let is_told = findings.is_excused(&table.span, "interfaces");
             directors.push(DirectorDraft {
                 host: known.clone(),
                 span: table.span.clone(),
                 pool,
                 is_whole,
+                interfaces: written.filter(is_right).filter(|_| !is_told),
+                parts,
             });
             DirectorHost {
                 interfaces: interfaces(table, findings),
                 pool: entries,
+                routers,
             }
         });
         hosts.insert(
@@ -317,7 +335,7 @@ fn interfaces(table: Table<file::DirectorHost>, findings: &mut Findings) -> Vec<
 }
 
 /// What the kernel takes (`dev_valid_name` in net/core/dev.c; IFNAMSIZ counts a final zero).
-fn is_interface_name(name: &str) -> bool {
+pub(super) fn is_interface_name(name: &str) -> bool {
     let is_bad = |c: char| matches!(c, '/' | ':' | '\0') || c.is_whitespace() || c == '\u{b}';
     (1..=15).contains(&name.len()) && name != "." && name != ".." && !name.contains(is_bad)
 }

@@ -116,10 +116,5 @@ fn time(
     let Some(value) = value else {
         return Some(None);
     };
-    let time = value.get_ref().0;
-    if time < MIN || time > MAX {
-        let message = format!("{what} {} is out of range", value.get_ref());
-        return findings.refuse(value.span(), message, "write \"1s\" to \"7days\"");
-    }
-    Some(Some(time))
+    findings.time(value, what, (MIN, MAX)).map(Some)
 }

@@ -3,7 +3,8 @@
 //! In reading order: `file` mirrors the file key by key; the domain is [`director`] and [`host`] with
 //! its [`pool`], and [`service`] with its [`vip`], [`ports`], [`words`], [`memory`], [`quic`],
 //! [`health`] and [`real`] servers, each built from its part of the file with every mistake noted;
-//! `overlap` looks at services together; `findings` collects the notes. [`Site::parse`] runs it all.
+//! `overlap` looks at services together; [`router`] has the virtual routers and what may be said of
+//! them together; `findings` collects the notes. [`Site::parse`] runs it all.
 //!
 //! Not here: TOML and its errors, carets (daemon); the tables of the other daemons, which are known
 //! by name only; whether an interface exists on this host; what is done with any of it.
@@ -28,6 +29,7 @@ pub mod ports;
 mod prefix;
 pub mod quic;
 pub mod real;
+pub mod router;
 pub mod service;
 pub mod vip;
 pub mod words;
@@ -41,6 +43,7 @@ pub use pool::PoolEntry;
 pub use ports::Ports;
 pub use quic::{Quic, ServerId};
 pub use real::{RealServer, Weight};
+pub use router::{Announce, MacChoice, RouterHost, Track, TrackTarget, Transport, VirtualRouter};
 pub use service::Service;
 pub use vip::Vip;
 pub(crate) use vip::unusable;
@@ -57,6 +60,9 @@ pub struct Site {
     /// VIP, ports and protocol. Where ports of one VIP and protocol meet, one service's contain the
     /// other's.
     pub services: Vec<Service>,
+    /// The virtual routers, in the order of the file; no two with the same name or a VIP in common,
+    /// nor with the same VRID in one family on an interface of a host.
+    pub virtual_routers: Vec<VirtualRouter>,
 }
 
 /// A site file that can be used.
@@ -139,11 +145,22 @@ fn from_file(file: file::File, findings: &mut Findings) -> Option<Site> {
     overlap::check(&services, findings);
     pool::check(&directors, &owners, &services, findings);
     without_director(&hosts, &services, findings);
+    let routers = router::from_file(file.virtual_router.unwrap_or_default(), findings);
+    let around = router::Around {
+        hosts: &hosts,
+        owners: &owners,
+        directors: &directors,
+        services: &services,
+    };
+    router::check(&routers, &around, findings);
     let services: Option<Vec<Service>> = services.into_iter().map(|draft| draft.service).collect();
+    let virtual_routers: Option<Vec<VirtualRouter>> =
+        routers.into_iter().map(|draft| draft.router).collect();
     Some(Site {
         director: director?,
         hosts,
         services: services?,
+        virtual_routers: virtual_routers?,
     })
 }
 

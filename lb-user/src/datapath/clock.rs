@@ -16,6 +16,8 @@ pub struct Clock {
     pub hz: u32,
     ticks: u64,
     nanos: u64,
+    /// A tick, and a moment soon after it began.
+    begun: (u64, u64),
 }
 
 /// What CONFIG_HZ can be.
@@ -34,8 +36,18 @@ impl Clock {
             program.load().map_err(Error::program)?;
         }
         let (first_ticks, first_nanos) = read(program)?;
+        let (mut before, mut begun, mut within) = (
+            (first_ticks, first_nanos),
+            (first_ticks, first_nanos),
+            u64::MAX,
+        );
         loop {
             let (ticks, nanos) = read(program)?;
+            // It began between the last look and this one.
+            if ticks != before.0 && nanos - before.1 < within {
+                (begun, within) = ((ticks, nanos), nanos - before.1);
+            }
+            before = (ticks, nanos);
             if nanos - first_nanos >= APART_NANOS {
                 let rate = u128::from(ticks - first_ticks) * 1_000_000_000
                     / u128::from(nanos - first_nanos);
@@ -44,7 +56,12 @@ impl Clock {
                     .into_iter()
                     .min_by_key(|hz| hz.abs_diff(rate))
                     .unwrap_or(rate);
-                return Ok(Self { hz, ticks, nanos });
+                return Ok(Self {
+                    hz,
+                    ticks,
+                    nanos,
+                    begun,
+                });
             }
         }
     }
@@ -57,10 +74,39 @@ impl Clock {
             .min(i32::MAX as u32)
     }
 
-    /// The low half of the kernel's tick `elapsed` after this clock was measured.
-    pub fn now(&self, elapsed: Duration) -> u32 {
+    /// The last tick to begin by a moment, in nanoseconds of the monotonic clock. The kernel's ticks are
+    /// whole nanoseconds long, 300 a second a little short.
+    pub(super) fn tick_by(&self, nanos: u64) -> u64 {
+        let (ticks, since) = self.begun;
+        let length = (1_000_000_000 + u64::from(self.hz) / 2) / u64::from(self.hz.max(1));
+        match nanos.checked_sub(since) {
+            Some(later) => ticks.saturating_add(later / length),
+            None => ticks.saturating_sub((since - nanos).div_ceil(length)),
+        }
+    }
+
+    /// The kernel's tick `elapsed` after this clock was measured.
+    pub fn tick(&self, elapsed: Duration) -> u64 {
         let ticks = u64::try_from(elapsed.as_nanos() * u128::from(self.hz) / 1_000_000_000);
-        (self.ticks.wrapping_add(ticks.unwrap_or(u64::MAX)) & 0xffff_ffff) as u32
+        self.ticks.wrapping_add(ticks.unwrap_or(u64::MAX))
+    }
+
+    /// The low half of [`Self::tick`], which flows are dated by.
+    pub fn now(&self, elapsed: Duration) -> u32 {
+        (self.tick(elapsed) & 0xffff_ffff) as u32
+    }
+}
+
+#[cfg(test)]
+impl Clock {
+    /// A clock whose tick `ticks` began at `nanos`.
+    pub(super) const fn of(hz: u32, ticks: u64, nanos: u64) -> Self {
+        Self {
+            hz,
+            ticks,
+            nanos,
+            begun: (ticks, nanos),
+        }
     }
 }
 
@@ -77,4 +123,27 @@ fn read(program: &Xdp) -> Result<(u64, u64), Error> {
         u64::from_ne_bytes(bytes)
     };
     Ok((word(0), word(8)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_has_the_tick_that_has_begun_by_then() {
+        let clock = Clock::of(250, 1000, 50_000_000);
+        let tick = |millis: u64| clock.tick_by(millis * 1_000_000);
+        assert_eq!([50, 53, 54, 58].map(tick), [1000, 1000, 1001, 1002]);
+        assert_eq!([49, 46, 45].map(tick), [999, 999, 998], "before it");
+        assert_eq!(clock.tick_by(0), 987);
+        assert_eq!(Clock::of(250, 3, 50_000_000).tick_by(0), 0);
+    }
+
+    #[test]
+    fn ticks_of_a_third_of_ten_milliseconds_do_not_drift() {
+        let clock = Clock::of(300, 0, 0);
+        // As the kernel counts them: 3,333,333 ns each.
+        let year = 365 * 24 * 3_600_000_000_000_u64;
+        assert_eq!(clock.tick_by(year), year / 3_333_333);
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use aya::Ebpf;
@@ -10,7 +11,7 @@ use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf};
 use lb_ebpf::abi::{
     Addr, AddressEntry, Connections, Flow, FlowKey, INTERFACE_SLOTS, Interface, Line, PoolEntry,
-    Ports, PrefixEntry, QuicKey, Real, Service, Slot, Traffic, Way, name,
+    Ports, PrefixEntry, QuicKey, Real, Router, Service, Slot, Traffic, VirtualMac, Way, name,
 };
 use zerocopy::{FromZeros as _, Immutable, IntoBytes, transmute};
 
@@ -34,6 +35,8 @@ pub struct Maps {
     pub(super) nat_replies: Mapped<[AtomicU64; 3]>,
     pub(super) pool: Array<MapData, PoolEntry>,
     pub(super) quic_servers: HashMap<MapData, QuicKey, u32>,
+    pub(super) routers: Arc<Mapped<RouterWords>>,
+    pub(super) virtual_macs: HashMap<MapData, VirtualMac, u32>,
     ways: Mapped<Line>,
     entries: Mapped<Line>,
     connections: Mapped<[AtomicU32; 2]>,
@@ -45,6 +48,9 @@ pub struct Maps {
     unresolved: Option<RingBuf<MapData>>,
     sweeper: Sweeper,
 }
+
+/// An entry of `ROUTERS`: its lease, and a [`Router`].
+pub(super) type RouterWords = [AtomicU64; 4];
 
 /// The maps of a data plane that another process keeps: to be read only.
 pub struct Pinned(Maps);
@@ -103,6 +109,8 @@ impl Maps {
             nat_replies: mapped(name::NAT_REPLIES, map(name::NAT_REPLIES)?, access)?,
             pool: typed(map(name::POOL)?)?,
             quic_servers: typed(map(name::QUIC_SERVERS)?)?,
+            routers: Arc::new(mapped(name::ROUTERS, map(name::ROUTERS)?, access)?),
+            virtual_macs: typed(map(name::VIRTUAL_MACS)?)?,
             ways: mapped(name::FLOW_WAYS, map(name::FLOW_WAYS)?, access)?,
             entries: mapped(name::FLOW_ENTRIES, map(name::FLOW_ENTRIES)?, access)?,
             connections: mapped(name::CONNECTIONS, map(name::CONNECTIONS)?, access)?,
@@ -133,6 +141,11 @@ impl Maps {
                 let put = self.quic_servers.insert(key, real, 0);
                 put.map_err(Error::map)
             }
+            MapOp::PutRouter { at, router, fresh } => self.put_router(*at, router, *fresh),
+            MapOp::PutVirtualMac { mac, router } => {
+                let put = self.virtual_macs.insert(mac, router, 0);
+                put.map_err(Error::map)
+            }
             MapOp::PutService { at, service, fresh } => self.put_service(*at, service, *fresh),
             MapOp::PutSegments { at, segments } => {
                 let words = stretch(name::SEGMENTS, &self.segments, *at, segments.len())?;
@@ -158,6 +171,7 @@ impl Maps {
                 put_address(name::NAT_SOURCES, &self.nat_sources, *at, &NOBODY)
             }
             MapOp::RemoveQuicServer(key) => absent_is_fine(self.quic_servers.remove(key)),
+            MapOp::RemoveVirtualMac(mac) => absent_is_fine(self.virtual_macs.remove(mac)),
             MapOp::AwaitPackets => {
                 if let Err(error) = await_packets() {
                     // What came free last is used again last: packets have long gone by then.
@@ -172,6 +186,7 @@ impl Maps {
             | MapOp::FreeSlots { .. }
             | MapOp::FreeMembers { .. } => Ok(()),
             MapOp::RemoveReal(id) => put(name::REALS, &self.reals, *id, &Real::new_zeroed()),
+            MapOp::RemoveRouter(at) => self.put_router(*at, &Router::default(), true),
         }
     }
 
@@ -204,6 +219,19 @@ impl Maps {
     fn put_pool(&mut self, at: u32, entries: &[PoolEntry]) -> Result<(), Error> {
         let mut put = |(at, entry)| self.pool.set(at, entry, 0).map_err(Error::map);
         (at..).zip(entries).try_for_each(&mut put)
+    }
+
+    /// Without a lease first: at no moment does it run for what is half another router's.
+    fn put_router(&mut self, at: u32, router: &Router, fresh: bool) -> Result<(), Error> {
+        let words = &stretch(name::ROUTERS, &self.routers, at, 1)?[0];
+        let (lease, place) = words.split_at(Router::AT);
+        if fresh {
+            lease
+                .iter()
+                .for_each(|word| word.store(0, Ordering::Release));
+        }
+        store(place, router.as_bytes());
+        Ok(())
     }
 
     fn put_service(&mut self, at: u32, service: &Service, fresh: bool) -> Result<(), Error> {

@@ -7,6 +7,7 @@ mod attach;
 mod clock;
 mod decap;
 mod error;
+mod leases;
 #[expect(unsafe_code, reason = "maps as memory: an mmap, and what it promises")]
 mod mapped;
 mod maps;
@@ -35,13 +36,14 @@ pub use attach::Mode;
 pub use clock::Clock;
 pub use decap::{FarEnd, decap, far_end, narrow};
 pub use error::Error;
+pub use leases::Leases;
 pub use maps::{Maps, Pinned};
 pub use stages::load as load_stages;
 pub use stats::Counters;
 
 /// Every map of the object but the array of its programs ([`stages`]): all are pinned under their
 /// own names.
-const MAPS: [&str; 22] = [
+const MAPS: [&str; 24] = [
     name::ABI,
     name::INTERFACES,
     name::VIPS,
@@ -55,6 +57,8 @@ const MAPS: [&str; 22] = [
     name::NAT_REPLIES,
     name::POOL,
     name::QUIC_SERVERS,
+    name::ROUTERS,
+    name::VIRTUAL_MACS,
     name::FLOW_WAYS,
     name::FLOW_ENTRIES,
     name::CONNECTIONS,
@@ -122,6 +126,7 @@ impl Datapath {
         let stages = Stages::load(&mut ebpf, pins)?;
         let mut maps = Maps::take(&mut ebpf)?;
         maps.set_version(ABI_VERSION)?;
+        maps.stop_answering();
         Ok((ebpf, maps, stages))
     }
 
@@ -188,6 +193,11 @@ impl Datapath {
     /// The kernel refuses to run the clock program.
     pub fn clock(&mut self) -> Result<Clock, Error> {
         Clock::measure(&mut self.ebpf)
+    }
+
+    /// The leases of virtual routers, for the protocol thread to write; `clock` is of this boot.
+    pub fn leases(&self, clock: &Clock) -> Leases {
+        self.maps.leases(clock)
     }
 
     fn link(&self, interface: &str) -> PathBuf {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use lb_ebpf::abi::{
-    Addr, AddressEntry, INTERFACE_SLOTS, Line, NatReply, Ports, Real, Segment, Service, Slot,
-    method,
+    Addr, AddressEntry, INTERFACE_SLOTS, Line, NatReply, Ports, Real, Router, Segment, Service,
+    Slot, method,
 };
 use zerocopy::{FromBytes, IntoBytes, transmute};
 
@@ -51,6 +51,16 @@ impl Maps {
             let (key, real) = server.map_err(Error::map)?;
             tables.quic_servers.insert(key, real);
         }
+        for (at, words) in (0..).zip(self.routers.iter()) {
+            let router: Router = plain(&words[Router::AT..]);
+            if router != Router::default() {
+                tables.routers.insert(at, router);
+            }
+        }
+        for mac in self.virtual_macs.iter() {
+            let (mac, router) = mac.map_err(Error::map)?;
+            tables.virtual_macs.insert(mac, router);
+        }
         Ok(tables)
     }
 
@@ -67,6 +77,11 @@ impl Maps {
         for (to, from) in copy.connections.iter().zip(table.connections) {
             for (to, from) in to.iter().zip(from) {
                 to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+        for (to, from) in copy.leases.iter().zip(self.routers.iter()) {
+            for (to, from) in to.iter().zip(from) {
+                to.store(from.load(Ordering::Acquire), Ordering::Relaxed);
             }
         }
         for service in copy.tables.services.values() {

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::reconcile::ReconcileError;
 use crate::config::{Candidates, Checked, HostError, LoadError, Site};
 use crate::network::{Network, netlink};
 use crate::preflight::{Facts, Want};
-use crate::{datapath, identity};
+use crate::{datapath, identity, preflight};
 
 /// Why the daemon does not start, or a file is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,9 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The protocol thread.
+    #[error("the VRRP thread cannot be started: {0}")]
+    Thread(std::io::Error),
     /// Two interfaces that share a slot of the table.
     #[error(
         "interfaces {0} and {1} can't be served together: their indices differ by a multiple of 4096; create one of them anew"
@@ -104,6 +107,15 @@ pub(super) fn read(
 pub(super) fn warn_of(checked: &Checked, host: &str, facts: &Facts) {
     for diagnostic in checked.warnings.diagnostics() {
         warn!(help = diagnostic.help.as_deref(), "{}", diagnostic.message);
+    }
+    for doubt in preflight::scripts::doubts_of(&checked.site, host) {
+        warn!("{doubt}");
+    }
+    for doubt in facts.router_doubts(&checked.site, host) {
+        warn!("{doubt}");
+    }
+    for hint in facts.router_hints(&checked.site, host) {
+        info!("{hint}");
     }
     let host = checked.site.hosts.get(host);
     let director = host.and_then(|host| host.director.as_ref());

@@ -13,6 +13,7 @@
 mod candidate;
 mod reconcile;
 mod reload;
+mod routers;
 mod start;
 pub mod targets;
 mod watch;
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant, SystemTime};
 use daemon::http::Response;
 use daemon::notify;
 use daemon::signals::{Signal, Signals};
-use health::Outcome;
+use health::{Outcome, Verdict};
 use lb_ebpf::abi::Unresolved;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::{info, warn};
@@ -36,6 +37,7 @@ use crate::config::Checked;
 use crate::control::Listening;
 use crate::datapath::{Clock, Datapath};
 use crate::drain::{self, Drained};
+use crate::ha::track::Script;
 use crate::network::Network;
 use crate::network::netlink::{self, Netlink};
 use crate::tables::settle::Settling;
@@ -45,6 +47,8 @@ use targets::{Change, Probe, TargetId, Targets};
 
 pub use candidate::StartError;
 pub use reconcile::ReconcileError;
+pub use routers::NoRouters;
+pub(crate) use routers::{Routers, Shown};
 pub use start::start;
 pub(crate) use wish::key;
 
@@ -64,12 +68,28 @@ pub enum Event {
     Neighbour(netlink::Neighbour),
     /// A packet missed a next hop.
     Unresolved(Unresolved),
+    /// A tracked script's verdict changed.
+    Tracked {
+        /// Whose.
+        script: Arc<Script>,
+        /// From now on.
+        verdict: Verdict,
+        /// The result that tipped it.
+        reason: Outcome,
+    },
     /// Someone orders a real server to be drained, or no longer.
     Drain {
         /// The order.
         order: drain::Order,
         /// Where the answer goes.
         answer: oneshot::Sender<Result<drain::Answer, drain::Refusal>>,
+    },
+    /// Someone orders the VIPs to be handed over, or that this host takes part again.
+    Resign {
+        /// Whether to hand over.
+        resign: bool,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Result<(), NoRouters>>,
     },
     /// Someone asks over HTTP.
     Query {
@@ -125,6 +145,11 @@ pub struct InForce {
     pub refused: u64,
 }
 
+/// The protocol thread has ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the VRRP thread has ended: {0}")]
+pub struct ThreadEnded(String);
+
 /// The daemon's state. See the module's picture.
 pub struct Engine {
     pub(crate) site: InForce,
@@ -141,6 +166,9 @@ pub struct Engine {
     clock: Clock,
     started: Instant,
     events: mpsc::Sender<Event>,
+    pub(crate) routers: Routers,
+    /// What the virtual routers depend on has changed.
+    replan: bool,
     dirty: bool,
     changes: netlink::Changes,
     refreshed: Instant,
@@ -160,10 +188,18 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Runs until told to stop. The data plane goes on afterwards.
-    pub async fn run(mut self, mut inbox: mpsc::Receiver<Event>, mut signals: Signals) {
+    /// Runs until told to stop. The data plane goes on afterwards; virtual routers are handed over.
+    ///
+    /// # Errors
+    /// The protocol thread has ended, which it never should; VIPs are served until their leases end.
+    pub async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Event>,
+        mut signals: Signals,
+    ) -> Result<(), ThreadEnded> {
         let mut reload = false;
         loop {
+            self.routers_news().map_err(ThreadEnded)?;
             if stopped(&mut signals, &mut reload, self.step()).await {
                 break;
             }
@@ -181,6 +217,7 @@ impl Engine {
                 },
                 Some(event) = inbox.recv() => self.event(event).await,
                 () = self.changes.noted() => {}
+                () = self.routers.noted() => {}
                 () = tokio::time::sleep_until(self.deadline().into()) => {}
             }
             // Results that are in are looked at before any probe is given up; those that are
@@ -192,7 +229,9 @@ impl Engine {
             }
         }
         notify::stopping();
+        self.leave_routers(&mut inbox, &mut signals).await;
         info!("stopping; the data plane goes on forwarding until `viaduct-lb detach`");
+        Ok(())
     }
 
     /// Does what is due.
@@ -230,10 +269,17 @@ impl Engine {
         // The first verdicts come in together: one ring for all of them, instead of one for each
         // with a history of the moments before.
         self.decided |= !self.targets.any_checking() || now >= self.first_verdicts_by();
+        if self.replan {
+            self.plan_routers();
+        }
         if self.dirty && self.decided {
             self.reconcile(now);
         }
         self.tell_readiness();
+        if self.replan {
+            self.plan_routers();
+        }
+        self.play_routers(now);
     }
 
     /// When [`Self::step`] has something to do next.
@@ -273,11 +319,17 @@ impl Engine {
                 // Its last address is used on.
                 None => self.network.unresolved(ifindex, address),
             },
+            Event::Tracked {
+                script,
+                verdict,
+                reason,
+            } => self.tracked(&script, verdict, reason),
             Event::Unresolved(event) => self.resolve_client(event).await,
             Event::Drain { order, answer } => {
                 // Whoever ordered may be gone by now.
                 drop(answer.send(self.drain(&order)));
             }
+            Event::Resign { resign, answer } => drop(answer.send(self.resign(resign))),
             Event::Query { path, answer } => {
                 let response = crate::status::answer(self, &path);
                 // Whoever asked may be gone by now.
@@ -321,6 +373,7 @@ impl Engine {
         } = change;
         info!(%service, %real, %from, %to, %reason, "real server");
         self.dirty = true;
+        self.replan = true;
     }
 
     /// Drains a real server, or no longer. The maps follow before it is answered, once there are some.
@@ -349,10 +402,11 @@ impl Engine {
     }
 
     fn tell_readiness(&mut self) {
-        if self.ready || self.dirty || !self.decided {
+        if self.ready || self.dirty || !self.decided || self.problem.is_some() {
             return;
         }
         self.ready = true;
+        self.replan = true;
         let host = &self.site.host;
         let services = self.site.checked.site.services.len();
         info!(%host, services, generation = self.site.generation, "ready");

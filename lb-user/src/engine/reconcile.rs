@@ -35,6 +35,7 @@ impl Engine {
             let Built { tables, deferred } = self.wanted()?;
             self.apply(&tables, now)?;
             if deferred == 0 {
+                self.routers.note_put();
                 return Ok(());
             }
             debug!(deferred, "there is more room now; going on");
@@ -56,6 +57,7 @@ impl Engine {
             services,
             pool,
             fragments,
+            routers: self.routers.wish(),
         };
         build(&wish, &self.loaded, &mut self.memo)
     }

@@ -51,13 +51,15 @@ impl Engine {
         let before = std::mem::replace(&mut self.site.checked, checked);
         let host_before = std::mem::replace(&mut self.site.host, host);
         let (targets, network) = (self.targets.clone(), self.network.clone());
-        let drained = self.drained.clone();
+        let (drained, routers) = (self.drained.clone(), self.routers.planned());
         if let Err(error) = self.put_in_force(&wanted).await {
             self.site.checked = before;
             self.site.host = host_before;
             self.targets = targets;
             self.drained = drained;
             self.network = network;
+            self.routers.return_to(routers);
+            self.replan = true;
             self.dirty = true;
             return Err(error);
         }
@@ -76,6 +78,8 @@ impl Engine {
         self.network.served = wanted.values().copied().collect();
         self.network.own = identity::addresses().into_iter().collect();
         self.refresh_paths().await?;
+        self.want_thread().map_err(StartError::Thread)?;
+        self.plan_routers();
         self.warn_of_sources();
         self.warn_of_ways();
         // To see whether it fits; the interfaces come later.
@@ -91,6 +95,7 @@ impl Engine {
             fresh.iter().for_each(|name| self.leave(name));
             return Err(error.into());
         }
+        self.follow_routers();
         self.leave_others(wanted);
         self.hint_of_vlans();
         if let Some(status) = status {

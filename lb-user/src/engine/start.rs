@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::candidate::{StartError, interfaces, read, warn_of};
 use super::targets::Targets;
-use super::{Engine, Event, InForce};
+use super::{Engine, Event, InForce, Routers};
 use crate::datapath::{self, Datapath};
 use crate::drain::Drained;
 use crate::network::{Network, netlink};
@@ -65,6 +65,8 @@ pub async fn start(options: &cli::Run, events: mpsc::Sender<Event>) -> Result<En
         clock,
         started,
         events,
+        routers: Routers::default(),
+        replan: true,
         dirty: true,
         changes,
         refreshed: started,

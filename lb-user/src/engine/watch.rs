@@ -20,12 +20,17 @@ impl Engine {
     /// Asks the kernel again for links, routes and neighbours, and follows.
     pub(super) async fn refresh(&mut self) -> Result<(), netlink::Error> {
         self.network.links = self.netlink.links().await?;
+        // A link that is down is a virtual router's matter at once; the rest takes a question for each real
+        // server.
+        self.plan_routers();
+        self.play_routers(time::now());
         self.network
             .set_neighbours(self.netlink.neighbours().await?);
         self.network.own = identity::addresses().into_iter().collect();
         self.refresh_paths().await?;
         self.follow_interfaces();
         self.dirty = true;
+        self.replan = true;
         Ok(())
     }
 

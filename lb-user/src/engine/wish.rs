@@ -216,6 +216,7 @@ mod tests {
             name: String::new(),
             mac: Some(Mac([2; 6])),
             mtu: 1500,
+            is_up: true,
             xdp: Xdp::Native,
             vlan,
         }

@@ -15,6 +15,8 @@ pub struct Explanation {
     pub packet: Question,
     /// The interface it is taken to come in by.
     pub interface: String,
+    /// The virtual router whose VIP it goes to; null where it is none's.
+    pub router: Option<RouterFound>,
     /// The virtual service it is for; null where there is none.
     pub service: Option<ServiceFound>,
     /// Its slot of the service's ring; null where the service has none.
@@ -31,6 +33,19 @@ pub struct Explanation {
     pub because: Vec<String>,
     /// What becomes of the packet.
     pub verdict: VerdictFound,
+}
+
+/// A virtual router (VRRP), and what its lease allows at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RouterFound {
+    /// Its index in the data plane.
+    pub index: u32,
+    /// Whether ARP requests and neighbour solicitations for its VIPs are answered here.
+    pub answers: bool,
+    /// Whether packets to its VIPs are forwarded here.
+    pub forwards: bool,
+    /// Milliseconds that they are, if the lease is not renewed.
+    pub milliseconds_left: u64,
 }
 
 /// A virtual service.

@@ -74,7 +74,7 @@ pub async fn answer(question: &Question, options: &Options) -> anyhow::Result<Ex
     let measured = time::now();
     let mut maps = opened.copied()?;
     let mut moment = Moment {
-        now: clock.now(time::now().saturating_duration_since(measured)),
+        now: clock.tick(time::now().saturating_duration_since(measured)),
         hz: clock.hz,
         status: names(&options.socket).await,
         ..Moment::default()

@@ -5,20 +5,22 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering;
 
 use lb_ebpf::abi::{
-    Addr, Interface, REAL_DRAINING, REAL_LOCAL, REAL_UP, Real, Reason, SERVED, Segment, Service,
-    Slot, TRACKED, method,
+    Addr, FORWARDS_UNTIL, Interface, REAL_DRAINING, REAL_LOCAL, REAL_UP, Real, Reason, SERVED,
+    Segment, Service, Slot, TRACKED, method,
 };
 use lb_ebpf::flow::{self, Found};
 use lb_ebpf::lookups::find_port;
 use lb_ebpf::parse::Packet;
 use lb_ebpf::steer::vip_at;
 use lb_ebpf::wire::eth::Eth;
-use lb_ebpf::{Action, Frame as _, Lookups as _, Table as _, Verdict, select, steer, track};
+use lb_ebpf::{Action, Frame as _, Lookups as _, Table as _, Verdict, lease, select, steer, track};
 
 use super::answer::{
-    EntryFound, Explanation, Fate, HopFound, RealFound, ServiceFound, SlotFound, VerdictFound, at,
+    EntryFound, Explanation, Fate, HopFound, RealFound, RouterFound, ServiceFound, SlotFound,
+    VerdictFound, at,
 };
 use super::question::Question;
 use crate::status::Status;
@@ -33,8 +35,8 @@ mod words;
 pub struct Moment {
     /// The interface it comes in by; one that is not served lets everything pass.
     pub ingress: u32,
-    /// The kernel's tick: the low half of `jiffies64`.
-    pub now: u32,
+    /// The kernel's tick (`jiffies64`).
+    pub now: u64,
     /// Ticks a second.
     pub hz: u32,
     /// Names of interfaces.
@@ -50,9 +52,15 @@ impl Moment {
         name.unwrap_or_else(|| format!("interface {ifindex}"))
     }
 
+    /// The low half of the tick, which flows are dated by.
+    #[expect(clippy::cast_possible_truncation, reason = "ticks of flows wrap")]
+    const fn low(&self) -> u32 {
+        self.now as u32
+    }
+
     /// Seconds until a tick.
     fn seconds_until(&self, expires: u32) -> u64 {
-        u64::from(expires.wrapping_sub(self.now)) / u64::from(self.hz.max(1))
+        u64::from(expires.wrapping_sub(self.low())) / u64::from(self.hz.max(1))
     }
 }
 
@@ -73,10 +81,14 @@ pub fn explain<const MASK: u32>(
         .zip(packet)
         .and_then(|(interface, packet)| Case::find(packet, interface, maps, moment));
     let before = case.as_ref().map(|case| Before::of(case));
+    let router = interface
+        .zip(packet)
+        .and_then(|(interface, packet)| router_found(&packet, interface, maps, moment));
     let verdict = steer(&mut frame, maps, moment.ingress, moment.now);
     let mut explanation = Explanation {
         packet: *question,
         interface: moment.interface(moment.ingress),
+        router,
         service: None,
         slot: None,
         entry: None,
@@ -89,7 +101,29 @@ pub fn explain<const MASK: u32>(
     if let (Some(case), Some(before)) = (&case, &before) {
         case.tell(before, verdict, &mut explanation);
     }
+    if router.is_some_and(|router| !router.forwards) {
+        explanation.because = vec![because::NOT_ACTIVE.to_owned()];
+    }
     explanation
+}
+
+/// The virtual router whose VIP a packet goes to.
+fn router_found<const MASK: u32>(
+    packet: &Packet,
+    interface: &Interface,
+    maps: &HostMapsOf<MASK>,
+    moment: &Moment,
+) -> Option<RouterFound> {
+    let found = vip_at(&packet.destination, interface, maps)?;
+    let index = found.router().checked_sub(1)?;
+    let until = maps.lease(index)?[FORWARDS_UNTIL].load(Ordering::Relaxed);
+    let ticks = until.saturating_sub(moment.now);
+    Some(RouterFound {
+        index,
+        answers: lease::answers(index, maps, moment.now),
+        forwards: lease::forwards(index, maps, moment.now),
+        milliseconds_left: ticks.saturating_mul(1000) / u64::from(moment.hz.max(1)),
+    })
 }
 
 /// A packet to a virtual service.
@@ -112,7 +146,7 @@ struct Before {
 
 impl Before {
     fn of<const MASK: u32>(case: &Case<'_, MASK>) -> Self {
-        let (maps, now, service) = (case.maps, case.moment.now, &case.service);
+        let (maps, now, service) = (case.maps, case.moment.low(), &case.service);
         let place = (service.ring_len > 0).then(|| {
             select::slot_of(
                 select::service_hash(&case.packet, service),
@@ -168,7 +202,7 @@ impl<'a, const MASK: u32> Case<'a, MASK> {
         });
         explanation.entry = before.entry.map(|found| self.entry(&found));
         explanation.client = before.client.map(|found| self.entry(&found));
-        let after = flow::find(self.maps, &track::flow_key(&self.packet), self.moment.now);
+        let after = flow::find(self.maps, &track::flow_key(&self.packet), self.moment.low());
         explanation.makes_entry = after.is_some() && before.entry.is_none();
         explanation.because = self.because(before, after.as_ref(), verdict);
     }
@@ -240,7 +274,7 @@ fn real_after<const MASK: u32>(
         .filter(|service| service.method == method::FULLNAT)
         .zip(case)
         .and_then(|(_, case)| {
-            let found = flow::find(maps, &track::flow_key(&case.packet), moment.now)?;
+            let found = flow::find(maps, &track::flow_key(&case.packet), moment.low())?;
             let own = maps.pool(u32::from(found.flow.pool))?;
             let own: Addr = own.address;
             Some(SocketAddr::new(own.into(), found.flow.port.get()))
@@ -252,7 +286,7 @@ fn real_after<const MASK: u32>(
     };
     let is_local = real.flags & REAL_LOCAL != 0;
     let [active, inactive] = maps.connections(id)?;
-    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    let relaxed = Ordering::Relaxed;
     Some(RealFound {
         at: endpoint(real, kept),
         up: real.flags & REAL_UP != 0,

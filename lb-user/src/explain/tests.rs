@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use expect_test::expect;
-use lb_ebpf::abi::{Interface, Mac, PoolEntry, SERVED, method};
+use lb_ebpf::abi::{ANSWERS_UNTIL, FORWARDS_UNTIL, Interface, Mac, PoolEntry, SERVED, method};
 use lb_ebpf::{NextHop, Route};
 
 use super::answer::Fate;
@@ -13,11 +13,12 @@ use super::*;
 use crate::tables::build::build;
 use crate::tables::lookups::HostMaps;
 use crate::tables::{
-    Memo, Persistence, RealWish, Scheduler, ServiceKey, ServiceWish, Standing, Tables, Way, Wish,
+    Memo, Persistence, RealWish, RouterWish, Scheduler, ServiceKey, ServiceWish, Standing, Tables,
+    Way, Wish,
 };
 
 const ETH0: u32 = 2;
-const NOW: u32 = u32::MAX - 100;
+const NOW: u64 = u32::MAX as u64 - 100;
 
 fn real(last: u8, port: u16) -> RealWish {
     RealWish {
@@ -38,11 +39,19 @@ fn real(last: u8, port: u16) -> RealWish {
 
 /// A service at 10.0.0.100:80 of so many real servers, on top of what there was.
 fn maps(before: &Tables, method: u8, lasts: &[u8], change: fn(&mut ServiceWish)) -> HostMaps {
+    maps_of(&wish(method, lasts, change), before)
+}
+
+fn maps_of(wish: &Wish, before: &Tables) -> HostMaps {
+    HostMaps::new(build(wish, before, &mut Memo::default()).unwrap().tables)
+}
+
+fn wish(method: u8, lasts: &[u8], change: fn(&mut ServiceWish)) -> Wish {
     let key = ServiceKey::new(Ipv4Addr::new(10, 0, 0, 100), 80, 6);
     let mut service = ServiceWish::new(key, method);
     service.reals = lasts.iter().map(|last| real(*last, 80)).collect();
     change(&mut service);
-    let wish = Wish {
+    Wish {
         interfaces: vec![Interface {
             ifindex: ETH0,
             flags: SERVED,
@@ -57,8 +66,8 @@ fn maps(before: &Tables, method: u8, lasts: &[u8], change: fn(&mut ServiceWish))
             count: 10,
         }],
         fragments: true,
-    };
-    HostMaps::new(build(&wish, before, &mut Memo::default()).unwrap().tables)
+        routers: Vec::new(),
+    }
 }
 
 fn fresh(method: u8, change: fn(&mut ServiceWish)) -> HostMaps {
@@ -109,6 +118,48 @@ fn a_settled_slot_decides_alone() {
         verdict     out by eth0 (forwarded_dr): forwarded to a real server by direct routing
     "#]]
     .assert_eq(&text::render(&explanation));
+}
+
+#[test]
+fn a_virtual_router_without_a_lease_is_told_as_one() {
+    use std::sync::atomic::Ordering::Relaxed;
+    let mut wish = wish(method::DR, &[11, 12], |_| {});
+    wish.routers = vec![RouterWish {
+        index: 4,
+        ifindex: ETH0,
+        mac: None,
+        vips: vec![Ipv4Addr::new(10, 0, 0, 100).into()],
+        local: Vec::new(),
+    }];
+    let maps = maps_of(&wish, &Tables::default());
+    let lend = |word: usize, ticks| maps.leases[4][word].store(ticks, Relaxed);
+    let idle = asked(&maps, 40_000, true);
+    assert_eq!((idle.exit_code(), &*idle.verdict.reason), (3, "not_active"));
+    let router = idle.router.unwrap();
+    assert_eq!((router.index, router.forwards), (4, false));
+    expect![[r#"
+        packet      10.0.0.9:40000 -> 10.0.0.100:80 tcp, opening a connection, in by eth0
+        router      not Active here
+        service     10.0.0.100:80 dr maglev
+        slot        2169 of 4096: 10.0.0.12:80, settled
+        entry       none
+        because     the VIP is a virtual router's, and this director is not its Active router: it has no lease now, and leaves the VIP to another
+        verdict     nowhere (not_active): dropped: to a virtual router's Ethernet address or VIP, or asking for that, and this director does not serve it now
+    "#]]
+    .assert_eq(&text::render(&idle));
+    lend(FORWARDS_UNTIL, NOW + 25);
+    let lingers = asked(&maps, 40_000, true);
+    assert_eq!(lingers.verdict.reason, "forwarded_dr");
+    let told = text::render(&lingers);
+    assert!(
+        told.contains("stepping down: forwards for 100 ms more"),
+        "{told}"
+    );
+    lend(ANSWERS_UNTIL, NOW + 25);
+    let told = text::render(&asked(&maps, 40_000, true));
+    assert!(told.contains("Active here, for 100 ms more"), "{told}");
+    lend(FORWARDS_UNTIL, NOW);
+    assert_eq!(asked(&maps, 40_000, true).verdict.reason, "not_active");
 }
 
 #[test]

@@ -2,12 +2,20 @@
 //!
 //! Not here: its sentences, which [`super::reasoning`] has.
 
-use super::answer::{EntryFound, Explanation, Fate, RealFound, ServiceFound, SlotFound};
+use super::answer::{
+    EntryFound, Explanation, Fate, RealFound, RouterFound, ServiceFound, SlotFound,
+};
 use super::question::Protocol;
 
 /// Lines of a word and what it is.
 pub fn render(explanation: &Explanation) -> String {
     let mut lines = vec![("packet", packet(explanation))];
+    lines.extend(
+        explanation
+            .router
+            .as_ref()
+            .map(|found| ("router", router(found))),
+    );
     if let Some(found) = &explanation.service {
         lines.push(("service", service(found)));
         let slot = explanation.slot.as_ref().map(slot);
@@ -49,6 +57,17 @@ fn packet(explanation: &Explanation) -> String {
         packet.protocol.word(),
         explanation.interface
     )
+}
+
+fn router(router: &RouterFound) -> String {
+    let left = router.milliseconds_left;
+    match (router.answers, router.forwards) {
+        (true, _) => format!("Active here, for {left} ms more unless renewed"),
+        (false, true) => {
+            format!("stepping down: forwards for {left} ms more, does not answer for the VIP")
+        }
+        (false, false) => "not Active here".to_owned(),
+    }
 }
 
 fn service(service: &ServiceFound) -> String {

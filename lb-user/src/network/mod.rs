@@ -23,6 +23,8 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// Bytes an IP packet on it may have.
     pub mtu: u32,
+    /// Whether it is up, with a carrier.
+    pub is_up: bool,
     /// How an XDP program is attached to it.
     pub xdp: Xdp,
     /// The VLAN it is, where it is one.

@@ -16,7 +16,8 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lb_ebpf::abi::Mac;
 use netlink_packet_route::link::{
-    InfoData, InfoVlan, LinkAttribute, LinkInfo, LinkMessage, LinkXdp, VlanProtocol, XdpAttached,
+    InfoData, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, VlanProtocol,
+    XdpAttached,
 };
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -322,6 +323,10 @@ fn link(message: &LinkMessage) -> Link {
         name: String::new(),
         mac: None,
         mtu: 0,
+        is_up: message
+            .header
+            .flags
+            .contains(LinkFlags::Up | LinkFlags::LowerUp),
         xdp: Xdp::None,
         vlan: None,
     };

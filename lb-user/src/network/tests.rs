@@ -18,6 +18,7 @@ fn network() -> Network {
         name: name.to_owned(),
         mac: Some(mac(last)),
         mtu: 1500,
+        is_up: true,
         xdp: Xdp::None,
         vlan: None,
     };
@@ -119,6 +120,7 @@ fn with_vlan(is_dot1q: bool) -> Network {
         name: "eth0.20".to_owned(),
         mac: Some(mac(120)),
         mtu: 1400,
+        is_up: true,
         xdp: Xdp::None,
         vlan: Some(vlan),
     };

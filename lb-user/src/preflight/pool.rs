@@ -104,6 +104,7 @@ mod tests {
         let director = DirectorHost {
             interfaces: vec!["eth0".to_owned()],
             pool,
+            routers: std::collections::BTreeMap::new(),
         };
         let doubts = facts.doubts(&director);
         doubts.iter().map(ToString::to_string).collect()

@@ -23,4 +23,5 @@ pub use facts::Facts;
 pub use host::Error;
 pub use memory::Memory;
 pub use plan::{Refusal, Step, plan};
+pub(crate) use plan::{is_discreet, is_silent};
 pub use wanted::{Method, Wanted};

@@ -157,12 +157,12 @@ pub fn plan(facts: &Facts, wanted: &Wanted) -> Result<Vec<Step>, Refusal> {
 }
 
 /// Whether a host with this value of `arp_ignore` tells nobody of addresses on `lo`.
-pub(super) const fn is_silent(value: i32) -> bool {
+pub(crate) const fn is_silent(value: i32) -> bool {
     matches!(value, 1 | 2 | 8)
 }
 
 /// Whether a host with this value of `arp_announce` asks in the name of its link's address only.
-pub(super) const fn is_discreet(value: i32) -> bool {
+pub(crate) const fn is_discreet(value: i32) -> bool {
     value >= 2
 }
 

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use lb_ebpf::abi::{self, FLOWS_MAX, REAL_LOCAL, REAL_UP, Real, TRACKED, Traffic};
 
+use super::routers;
 use super::view::{
     ConnectionsStatus, FlowsStatus, InterfaceStatus, PoolStatus, PortStatus, RealStatus,
     ServiceStatus, SiteStatus, Status, TrafficStatus,
@@ -62,6 +63,8 @@ pub(super) fn status(engine: &mut Engine) -> Result<Status, String> {
         },
         problem: engine.problem.clone(),
         interfaces: interfaces(engine),
+        routers: routers::routers(engine),
+        vrrp_refused: routers::refused(engine),
         pool: pool(engine, &services),
         services,
         flows: FlowsStatus {
@@ -288,6 +291,6 @@ fn traffic(traffic: &Traffic) -> TrafficStatus {
     }
 }
 
-fn rfc3339(time: SystemTime) -> String {
+pub(super) fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }

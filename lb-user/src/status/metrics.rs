@@ -11,7 +11,9 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::view::{FlowsStatus, RealStatus, ServiceStatus, Status, TrafficStatus};
+use super::view::{
+    FlowsStatus, RealStatus, RouterCounters, RouterStatus, ServiceStatus, Status, TrafficStatus,
+};
 
 /// The metrics of a state.
 pub(super) fn response(status: Status) -> Response {
@@ -123,6 +125,7 @@ fn families(status: &Status) -> Vec<Family> {
     ];
     families.extend(states(status));
     families.extend(flows(&status.flows));
+    families.extend(routers(status));
     for (name, help, value) in TRAFFIC {
         let of_services = rows(status, |service| value(&service.traffic));
         families.push(counter(&format!("service_{name}"), help, of_services));
@@ -183,6 +186,93 @@ fn flows(flows: &FlowsStatus) -> [Family; 3] {
             "What happened in the flow table",
             flows.events.iter().map(event).collect(),
         ),
+    ]
+}
+
+/// The virtual routers.
+fn routers(status: &Status) -> Vec<Family> {
+    let serves = |router: &RouterStatus| matches!(&*router.state, "active" | "resigning");
+    let mut families = vec![
+        gauge(
+            "router_active",
+            "1 where this host serves the VIPs",
+            router_rows(status, |router| serves(router).into()),
+        ),
+        gauge(
+            "router_priority",
+            "Priority now, tracking included",
+            router_rows(status, |router| router.priority.into()),
+        ),
+        gauge(
+            "router_fault",
+            "1 where this host takes no part",
+            router_rows(status, |router| router.fault.is_some().into()),
+        ),
+    ];
+    for (name, help, value) in ROUTER {
+        let rows = router_rows(status, |router| value(&router.counters));
+        families.push(counter(&format!("router_{name}"), help, rows));
+    }
+    let notices = status.routers.iter().flat_map(|router| {
+        let labels = |notice: &String| {
+            let mut labels = router_labels(router);
+            labels.push(("notice", notice.clone()));
+            labels
+        };
+        let notices = router.notices.iter();
+        notices.map(move |(notice, count)| (labels(notice), *count))
+    });
+    families.push(counter(
+        "router_notices",
+        "Adverts taken, by what there is to say of them",
+        notices.collect(),
+    ));
+    let refused = status.vrrp_refused.iter().flat_map(|(interface, reasons)| {
+        reasons.iter().map(|(reason, count)| {
+            let labels = vec![("interface", interface.clone()), ("reason", reason.clone())];
+            (labels, *count)
+        })
+    });
+    families.push(counter(
+        "vrrp_refused",
+        "VRRP datagrams not taken",
+        refused.collect(),
+    ));
+    families
+}
+
+/// A counter of a virtual router: its name, what it counts, where it is found.
+type RouterMetric = (&'static str, &'static str, fn(&RouterCounters) -> u64);
+
+const ROUTER: [RouterMetric; 6] = [
+    ("takeovers", "How often it became active", |c| c.takeovers),
+    (
+        "woken_late",
+        "How often it woke after the end of its lease",
+        |c| c.woken_late,
+    ),
+    ("adverts_sent", "Adverts sent", |c| c.sent),
+    ("adverts_heard", "Adverts heard", |c| c.heard),
+    (
+        "send_errors",
+        "Adverts and announcements that the kernel did not take",
+        |c| c.send_errors,
+    ),
+    ("announced", "Announcements of VIPs", |c| c.announced),
+];
+
+/// A value for each family of each virtual router.
+fn router_rows(status: &Status, value: impl Fn(&RouterStatus) -> u64) -> Rows {
+    let routers = status.routers.iter();
+    routers
+        .map(|router| (router_labels(router), value(router)))
+        .collect()
+}
+
+fn router_labels(router: &RouterStatus) -> Labels {
+    vec![
+        ("router", router.name.clone()),
+        ("family", router.family.clone()),
     ]
 }
 

@@ -5,6 +5,7 @@
 
 mod collect;
 mod metrics;
+mod routers;
 pub mod table;
 pub mod view;
 

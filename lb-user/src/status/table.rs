@@ -1,7 +1,7 @@
 //! The view as a table for people: `viaduct status`.
 
 use super::view::{
-    ConnectionsStatus, InterfaceStatus, PoolStatus, RealStatus, ServiceStatus, Status,
+    ConnectionsStatus, InterfaceStatus, PoolStatus, RealStatus, RouterStatus, ServiceStatus, Status,
 };
 
 /// Renders the state in columns, like `ipvsadm -L -n` but with health.
@@ -17,7 +17,14 @@ pub fn render(status: &Status) -> String {
         .filter(|(_, count)| **count > 0)
         .map(|(reason, count)| format!("{reason} {count}"))
         .collect();
-    let mut text = format!("{}\n{}", head(status), columns(&rows));
+    let mut text = format!("{}\n", head(status));
+    if !status.routers.is_empty() {
+        let mut rows = vec![ROUTER_HEADINGS.map(str::to_owned)];
+        rows.extend(status.routers.iter().map(router_row));
+        text += &format!("{}\n", columns(&rows, 4));
+        text += &faults(status);
+    }
+    text += &columns(&rows, 3);
     if !reasons.is_empty() {
         text += &format!("\npackets: {}\n", reasons.join(", "));
     }
@@ -35,6 +42,56 @@ const HEADINGS: [&str; 9] = [
     "PACKETS",
     "BYTES",
 ];
+
+const ROUTER_HEADINGS: [&str; 8] = [
+    "ROUTER",
+    "INTERFACE",
+    "STATE",
+    "PEER",
+    "VRID",
+    "PRIORITY",
+    "TAKEOVERS",
+    "ADVERTS",
+];
+
+fn router_row(router: &RouterStatus) -> [String; 8] {
+    let peer = router.peer.map(|peer| match router.peer_priority {
+        0 => format!("{peer}, resigned"),
+        priority => format!("{peer}, {priority}"),
+    });
+    let priority = match router.priority == router.base_priority {
+        true => router.priority.to_string(),
+        false => format!("{} of {}", router.priority, router.base_priority),
+    };
+    [
+        format!("{} {}", router.name, router.family),
+        router.interface.clone(),
+        router.state.clone(),
+        peer.unwrap_or_else(|| "nobody heard".to_owned()),
+        router.vrid.to_string(),
+        priority,
+        router.counters.takeovers.to_string(),
+        format!("{} + {}", router.counters.sent, router.counters.heard),
+    ]
+}
+
+/// What keeps virtual routers down, a line each.
+fn faults(status: &Status) -> String {
+    let mut text = String::new();
+    for router in &status.routers {
+        let (name, family) = (&router.name, &router.family);
+        if let Some(fault) = &router.fault {
+            text += &format!("{name} {family} TAKES NO PART: {fault}\n");
+        }
+        if !router.failing.is_empty() {
+            text += &format!("{name} {family} failing: {}\n", router.failing.join(", "));
+        }
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
 
 fn head(status: &Status) -> String {
     let site = &status.site;
@@ -117,23 +174,23 @@ fn active(now: &ConnectionsStatus) -> String {
     }
 }
 
-/// Rows in columns as wide as their widest cell; the first three are aligned left, numbers right.
-fn columns(rows: &[[String; 9]]) -> String {
+/// Rows in columns as wide as their widest cell; the first `words` are aligned left, numbers right.
+fn columns<const N: usize>(rows: &[[String; N]], words: usize) -> String {
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())
             .max()
             .unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..9).map(width).collect();
+    let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             let width = widths[column];
-            line += &match column {
-                0..3 => format!("{cell:<width$}  "),
-                _ => format!("{cell:>width$}  "),
+            line += &match column < words {
+                true => format!("{cell:<width$}  "),
+                false => format!("{cell:>width$}  "),
             };
         }
         text += line.trim_end();

@@ -21,6 +21,12 @@ pub struct Status {
     pub problem: Option<String>,
     /// The interfaces served.
     pub interfaces: Vec<InterfaceStatus>,
+    /// The virtual routers, in the order of the site file; one with VIPs of both families twice.
+    #[serde(default)]
+    pub routers: Vec<RouterStatus>,
+    /// VRRP datagrams that were not taken, by interface and reason.
+    #[serde(default)]
+    pub vrrp_refused: BTreeMap<String, BTreeMap<String, u64>>,
     /// The virtual services, in the order of the site file.
     pub services: Vec<ServiceStatus>,
     /// The table of flows.
@@ -79,6 +85,60 @@ pub struct InterfaceStatus {
     pub mode: String,
     /// Why not native, where it is not and this daemon attached it.
     pub because: Option<String>,
+}
+
+/// One family of a virtual router.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouterStatus {
+    /// Its name.
+    pub name: String,
+    /// `ipv4` or `ipv6`.
+    pub family: String,
+    /// The interface it is on.
+    pub interface: String,
+    /// Its number.
+    pub vrid: u8,
+    /// The group it goes with; its own name where it goes alone.
+    pub group: String,
+    /// Its VIPs.
+    pub vips: Vec<IpAddr>,
+    /// `initialize`, `backup`, `active` or `resigning`.
+    pub state: String,
+    /// Since when (RFC 3339, UTC); null before it was anything.
+    pub since: Option<String>,
+    /// Its priority now.
+    pub priority: u8,
+    /// Its priority by the site file.
+    pub base_priority: u8,
+    /// What it tracks and finds failing.
+    pub failing: Vec<String>,
+    /// Why it takes no part; null where it does.
+    pub fault: Option<String>,
+    /// Who was heard last; null when nobody ever was.
+    pub peer: Option<IpAddr>,
+    /// The priority of that one; 0: it resigned.
+    pub peer_priority: u8,
+    /// What it has done.
+    pub counters: RouterCounters,
+    /// Adverts that were taken, by what there is to say of them.
+    pub notices: BTreeMap<String, u64>,
+}
+
+/// What one family of a virtual router has done since the daemon's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RouterCounters {
+    /// How often it became active.
+    pub takeovers: u64,
+    /// How often it woke after the end of its lease, and stepped down.
+    pub woken_late: u64,
+    /// Adverts sent.
+    pub sent: u64,
+    /// Adverts and announcements that the kernel did not take.
+    pub send_errors: u64,
+    /// Adverts heard.
+    pub heard: u64,
+    /// Announcements of VIPs (gratuitous ARP, unsolicited neighbour advertisements).
+    pub announced: u64,
 }
 
 /// A virtual service.

@@ -17,6 +17,7 @@ use super::ports::{Run, segments};
 use super::programmed::{candidates, members, programmed, settings};
 use super::ring;
 use super::roots::{self, Directory, Placed};
+use super::routers;
 use super::shared::Shared;
 use super::stretch::{Full, Ids, Room};
 use super::{NO_REAL, Scheduler, ServiceKey, ServiceWish, Tables, Wish};
@@ -54,7 +55,8 @@ pub fn build(wish: &Wish, previous: &Tables, memo: &mut Memo) -> Result<Built, F
         directory,
         ..
     } = building;
-    roots::fill(&mut tables, &placed, directory, previous)?;
+    let owners = routers::fill(&mut tables, wish);
+    roots::fill(&mut tables, &placed, &owners, directory, previous)?;
     tables.interfaces = interfaces(wish, &tables);
     match full {
         Some(full) if tables == *previous => Err(full),
@@ -105,7 +107,12 @@ fn interfaces(wish: &Wish, tables: &Tables) -> BTreeMap<u32, Interface> {
         .any(|service| service.method == method::NAT);
     let flags = flag(nat, abi::NAT_REPLIES)
         | flag(!tables.prefixes.is_empty(), abi::VIP_PREFIXES)
-        | flag(wish.fragments, abi::FRAGMENTS);
+        | flag(wish.fragments, abi::FRAGMENTS)
+        | flag(
+            wish.routers.iter().any(|r| !r.vips.is_empty()),
+            abi::ROUTERS,
+        )
+        | flag(!tables.virtual_macs.is_empty(), abi::VIRTUAL_MACS);
     let with_flags = |interface: &Interface| Interface {
         flags: interface.flags | flags,
         ..*interface

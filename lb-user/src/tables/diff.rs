@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lb_ebpf::abi::{
-    AddressEntry, Interface, NatReply, PoolEntry, PrefixEntry, QuicKey, Real, Segment, Service,
-    Slot,
+    AddressEntry, Interface, NatReply, PoolEntry, PrefixEntry, QuicKey, Real, Router, Segment,
+    Service, Slot, VirtualMac,
 };
 
 use super::addresses::{Addresses, is_live};
@@ -61,6 +61,22 @@ pub enum MapOp {
         key: QuicKey,
         /// The real server's id.
         real: u32,
+    },
+    /// Writes a virtual router.
+    PutRouter {
+        /// Its index.
+        at: u32,
+        /// What it is.
+        router: Router,
+        /// Whether the index was free, or is another router's now: there is no lease.
+        fresh: bool,
+    },
+    /// Takes frames to a virtual router's own Ethernet address.
+    PutVirtualMac {
+        /// The address.
+        mac: VirtualMac,
+        /// The router's index.
+        router: u32,
     },
     /// Writes a virtual service; nothing leads to it yet.
     PutService {
@@ -118,6 +134,8 @@ pub enum MapOp {
     },
     /// Forgets a server id of QUIC.
     RemoveQuicServer(QuicKey),
+    /// No longer takes frames to a virtual router's own Ethernet address.
+    RemoveVirtualMac(VirtualMac),
     /// Waits until every packet is through that was under way: what nothing leads to any more is
     /// read by nobody from here on.
     AwaitPackets,
@@ -151,6 +169,8 @@ pub enum MapOp {
     },
     /// Removes a real server.
     RemoveReal(u32),
+    /// Removes a virtual router, and its lease.
+    RemoveRouter(u32),
 }
 
 /// The operations that make `wanted` of `loaded`.
@@ -205,6 +225,16 @@ fn leaves(loaded: &Tables, wanted: &Tables, ops: &mut Vec<MapOp>) {
         key: *key,
         real: *real,
     }));
+    ops.extend(
+        changed(&loaded.routers, &wanted.routers).map(|(at, router)| {
+            let before = loaded.routers.get(at);
+            MapOp::PutRouter {
+                at: *at,
+                router: *router,
+                fresh: !before.is_some_and(|old| is_same_place(old, router)),
+            }
+        }),
+    );
     let known: BTreeSet<u32> = loaded.services.values().map(|service| service.id).collect();
     let services = changed(&loaded.services, &wanted.services);
     ops.extend(services.map(|(at, service)| MapOp::PutService {
@@ -245,6 +275,11 @@ fn roots(loaded: &Tables, wanted: &Tables, ops: &mut Vec<MapOp>) {
         vip: *vip,
         entry: *entry,
     }));
+    let macs = changed(&loaded.virtual_macs, &wanted.virtual_macs);
+    ops.extend(macs.map(|(mac, router)| MapOp::PutVirtualMac {
+        mac: *mac,
+        router: *router,
+    }));
     let interfaces = changed(&loaded.interfaces, &wanted.interfaces);
     ops.extend(interfaces.map(|(_, interface)| MapOp::PutInterface(*interface)));
 }
@@ -264,6 +299,8 @@ fn unreachable(loaded: &Tables, wanted: &Tables, ops: &mut Vec<MapOp>) {
     ops.extend(sources.map(|at| MapOp::ForgetNatSource { at: *at }));
     let servers = gone(&loaded.quic_servers, &wanted.quic_servers);
     ops.extend(servers.map(|key| MapOp::RemoveQuicServer(*key)));
+    let macs = gone(&loaded.virtual_macs, &wanted.virtual_macs);
+    ops.extend(macs.map(|mac| MapOp::RemoveVirtualMac(*mac)));
 }
 
 /// Addresses that become tombstones.
@@ -284,6 +321,12 @@ fn removals(loaded: &Tables, wanted: &Tables, ops: &mut Vec<MapOp>) {
     ops.extend(gone(&loaded.rings, &wanted.rings).map(|at| MapOp::FreeSlots { at: *at }));
     ops.extend(gone(&loaded.members, &wanted.members).map(|at| MapOp::FreeMembers { at: *at }));
     ops.extend(gone(&loaded.reals, &wanted.reals).map(|id| MapOp::RemoveReal(*id)));
+    ops.extend(gone(&loaded.routers, &wanted.routers).map(|at| MapOp::RemoveRouter(*at)));
+}
+
+/// Whether an index still means a router at the same place, so that its lease goes on.
+fn is_same_place(old: &Router, new: &Router) -> bool {
+    (old.ifindex, old.vlan) == (new.ifindex, new.vlan)
 }
 
 /// Whether an id still means the same server, so that its counters go on.

@@ -116,7 +116,11 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn wish()(mut services in proptest::collection::vec(service(), 0..6), pool in 0u8..3) -> Wish {
+    fn wish()(
+        mut services in proptest::collection::vec(service(), 0..6),
+        pool in 0u8..3,
+        routers in proptest::collection::btree_map(0u16..3, router(), 0..3),
+    ) -> Wish {
         services.sort_by_key(|service| service.key);
         services.dedup_by_key(|service| service.key);
         let entry = |last| PoolEntry {
@@ -129,7 +133,58 @@ prop_compose! {
             services,
             pool: (0..pool).map(entry).collect(),
             fragments: true,
+            routers: distinct(routers),
         }
+    }
+}
+
+/// A virtual router without its index; its VIPs may have services of their own, of a prefix, or none.
+fn router() -> impl Strategy<Value = RouterWish> {
+    let vips = proptest::collection::btree_set(99u8..104, 0..4);
+    (vips, any::<bool>(), 0u32..2).prop_map(|(vips, is_virtual, away)| RouterWish {
+        index: 0,
+        ifindex: INTERFACE + away,
+        mac: is_virtual.then_some(Mac([0, 0, 0x5e, 0, 1, 7])),
+        vips: vips
+            .into_iter()
+            .map(|last| Ipv4Addr::new(10, 0, 0, last).into())
+            .collect(),
+        local: Vec::new(),
+    })
+}
+
+/// With their indices, and no VIP in two.
+fn distinct(routers: BTreeMap<u16, RouterWish>) -> Vec<RouterWish> {
+    let mut taken = BTreeSet::new();
+    let mut routers: Vec<_> = routers
+        .into_iter()
+        .map(|(index, router)| RouterWish { index, ..router })
+        .collect();
+    for router in &mut routers {
+        router.vips.retain(|vip| taken.insert(*vip));
+    }
+    routers
+}
+
+/// Every VIP of a router says so in both words, no other does, and the router is there.
+fn assert_owned(wish: &Wish, tables: &Tables) {
+    use lb_ebpf::lookups::{Lookups as _, find_address};
+    let maps = HostMaps::new(tables.clone());
+    for last in 99..104 {
+        let address = Ipv4Addr::new(10, 0, 0, last);
+        let owns = |router: &&RouterWish| router.vips.contains(&address.into());
+        let owner = wish.routers.iter().find(owns);
+        let expected = owner.map_or(0, |router| u32::from(router.index) + 1);
+        let found = find_address(&address.into(), |at| maps.vip(at));
+        let said = found.map_or([0; 2], |found| [found.tcp, found.udp].map(Ports::router));
+        assert_eq!(said, [expected; 2], "{address}");
+        assert!(owner.is_none() || found.is_some_and(|found| found.is_vip()));
+    }
+    let is_asked = wish.routers.iter().any(|router| !router.vips.is_empty());
+    for interface in tables.interfaces.values() {
+        assert_eq!(interface.flags & abi::ROUTERS != 0, is_asked);
+        let has_macs = !tables.virtual_macs.is_empty();
+        assert_eq!(interface.flags & abi::VIRTUAL_MACS != 0, has_macs);
     }
 }
 
@@ -141,7 +196,11 @@ fn assert_whole(tables: &Tables, owners: &mut Owners) {
     let vips = tables.vips.values().map(|entry| (entry.tcp, entry.udp));
     let prefixes = tables.prefixes.values().map(|entry| (entry.tcp, entry.udp));
     for ports in vips.chain(prefixes).flat_map(|(tcp, udp)| [tcp, udp]) {
-        assert_eq!(ports.is_there(), !ports.is_empty());
+        let is_owned = ports.router() != 0;
+        assert_eq!(ports.is_there(), !ports.is_empty() || is_owned);
+        if is_owned {
+            assert!(tables.routers.contains_key(&(ports.router() - 1)));
+        }
         let segments = tables.segments_of(ports);
         assert_eq!(
             segments.len(),
@@ -165,6 +224,9 @@ fn assert_whole(tables: &Tables, owners: &mut Owners) {
             assert!(tables.reals.contains_key(&segment.index));
             assert!(tables.nat_replies.contains_key(&segment.index));
         }
+    }
+    for router in tables.virtual_macs.values() {
+        assert!(tables.routers.contains_key(router));
     }
     for real in tables.quic_servers.values() {
         assert!(tables.reals.contains_key(real));
@@ -326,6 +388,7 @@ fn lets_go(op: &MapOp) -> bool {
             | MapOp::FreeSlots { .. }
             | MapOp::FreeMembers { .. }
             | MapOp::RemoveReal(_)
+            | MapOp::RemoveRouter(_)
     )
 }
 
@@ -348,6 +411,7 @@ proptest! {
             assert_whole(&wanted, &mut owners);
             assert_serves(wish, &wanted);
             assert_found(wish, &wanted);
+            assert_owned(wish, &wanted);
             for reply in wanted.nat_replies.values() {
                 prop_assert!(wanted.services.values().any(|service| service.id == reply.service));
             }
@@ -378,6 +442,7 @@ proptest! {
         let ids: BTreeSet<u32> = wanted.services.values().map(|service| service.id).collect();
         prop_assert_eq!(ids.len(), wanted.services.len(), "an id is given twice");
         assert_found(&second, &wanted);
+        assert_owned(&second, &wanted);
         let mut owners = Owners::new();
         for op in diff(&loaded, &wanted) {
             loaded.apply(&op);

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use lb_ebpf::abi::{
-    ADDRESS_SLOTS, Addr, AddressEntry, BUCKETS, FlowEvent, Interface, Line, NatReply, PoolEntry,
-    Ports, PrefixEntry, QuicKey, REALS_MAX, Real, SERVICES_MAX, Segment, Service, Slot, Traffic,
-    WAYS,
+    ADDRESS_SLOTS, Addr, AddressEntry, BUCKETS, FlowEvent, Interface, Lease, Line, NatReply,
+    PoolEntry, Ports, PrefixEntry, QuicKey, REALS_MAX, ROUTERS_MAX, Real, Router, SERVICES_MAX,
+    Segment, Service, Slot, Traffic, VirtualMac, WAYS,
 };
 use lb_ebpf::{Frame, Journey, Lookups, Route, Table};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -40,6 +40,8 @@ pub struct HostMapsOf<const BUCKET_MASK: u32> {
     pub connections: Vec<[AtomicU32; 2]>,
     /// Turns taken, by service id.
     pub turns: Vec<AtomicU64>,
+    /// Until when virtual routers' VIPs are served, by index.
+    pub leases: Vec<Lease>,
     /// Events of the flow table.
     pub events: RefCell<BTreeMap<FlowEvent, u64>>,
     /// Routes by destination; a destination without one is not routed.
@@ -68,6 +70,7 @@ impl<const BUCKET_MASK: u32> HostMapsOf<BUCKET_MASK> {
             entries: fresh(buckets * WAYS),
             connections: fresh(REALS_MAX),
             turns: fresh(SERVICES_MAX),
+            leases: fresh(ROUTERS_MAX),
             events: RefCell::default(),
             routes: BTreeMap::new(),
             unresolved: RefCell::default(),
@@ -228,6 +231,18 @@ impl<const MASK: u32> Lookups for HostMapsOf<MASK> {
 
     fn pool(&self, at: u32) -> Option<&PoolEntry> {
         entry(&self.tables.pool, at)
+    }
+
+    fn lease(&self, router: u32) -> Option<&Lease> {
+        self.leases.get(router as usize)
+    }
+
+    fn router(&self, router: u32) -> Option<&Router> {
+        self.tables.routers.get(&router)
+    }
+
+    fn virtual_mac(&self, mac: &VirtualMac) -> Option<u32> {
+        self.tables.virtual_macs.get(mac).copied()
     }
 
     fn quic_server(&self, key: &QuicKey) -> Option<u32> {

@@ -3,8 +3,8 @@
 //! the same `steer` that runs in the kernel ([`lookups`]).
 //!
 //! In reading order: [`wish`] what is wanted; [`ring`] and [`turns`] who is chosen, `memo` what was
-//! computed before; `stretch`, `shared`, `addresses` and `ports` where things stand; `roots` what
-//! leads to them; [`mod@build`] all of it; [`mod@diff`]; [`settle`] what time does to rings; [`flows`]
+//! computed before; `stretch`, `shared`, `addresses` and `ports` where things stand; `routers` who
+//! shares VIPs with another director; `roots` what leads to all of them; [`mod@build`] all of it; [`mod@diff`]; [`settle`] what time does to rings; [`flows`]
 //! the table of flows, which is the packets' own.
 //!
 //! Pure: no map, clock or socket is touched here. The seam to the kernel is [`MapOp`].
@@ -19,6 +19,7 @@ mod ports;
 mod programmed;
 pub mod ring;
 mod roots;
+mod routers;
 pub mod settle;
 mod shared;
 mod stretch;
@@ -32,8 +33,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lb_ebpf::abi::{
-    AddressEntry, Interface, NatReply, PoolEntry, Ports, PrefixEntry, QuicKey, Real, Segment,
-    Service, Slot,
+    AddressEntry, Interface, NatReply, PoolEntry, Ports, PrefixEntry, QuicKey, Real, Router,
+    Segment, Service, Slot, VirtualMac,
 };
 use lb_ebpf::wire::{tcp::Tcp, udp::Udp};
 
@@ -42,8 +43,8 @@ pub use diff::{MapOp, diff};
 pub use memo::Memo;
 pub use stretch::Full;
 pub use wish::{
-    Persistence, Quic, RealWish, Scheduler, ServiceKey, ServiceWish, Standing, Timeouts, Vip, Way,
-    Wish,
+    Persistence, Quic, RealWish, RouterWish, Scheduler, ServiceKey, ServiceWish, Standing,
+    Timeouts, Vip, Way, Wish,
 };
 
 /// Marks a member whose real server is gone: an id that no real server has.
@@ -76,6 +77,10 @@ pub struct Tables {
     pub pool: BTreeMap<u32, Arc<[PoolEntry]>>,
     /// Real server ids by server ids of QUIC.
     pub quic_servers: BTreeMap<QuicKey, u32>,
+    /// Virtual routers, by index; their leases are not the tables'.
+    pub routers: BTreeMap<u32, Router>,
+    /// Indices of virtual routers by Ethernet addresses of their own.
+    pub virtual_macs: BTreeMap<VirtualMac, u32>,
 }
 
 impl Tables {
@@ -160,6 +165,8 @@ impl Tables {
             MapOp::PutPool { at, entries } => put(&mut self.pool, at, entries),
             MapOp::PutNatReply { real, reply } => put(&mut self.nat_replies, real, reply),
             MapOp::PutQuicServer { key, real } => put(&mut self.quic_servers, key, real),
+            MapOp::PutRouter { at, router, .. } => put(&mut self.routers, at, router),
+            MapOp::PutVirtualMac { mac, router } => put(&mut self.virtual_macs, mac, router),
             MapOp::PutService { at, service, .. } => put(&mut self.services, at, service),
             MapOp::PutSegments { at, segments } => put(&mut self.segments, at, segments),
             MapOp::PutNatSource { at, entry } => put(&mut self.nat_sources, at, entry),
@@ -173,7 +180,9 @@ impl Tables {
             MapOp::RemovePrefix(vip) => remove(&mut self.prefixes, &vip),
             MapOp::ForgetNatSource { at } => remove(&mut self.nat_sources, &at),
             MapOp::RemoveQuicServer(key) => remove(&mut self.quic_servers, &key),
+            MapOp::RemoveVirtualMac(mac) => remove(&mut self.virtual_macs, &mac),
             MapOp::AwaitPackets => {}
+            MapOp::RemoveRouter(at) => remove(&mut self.routers, &at),
             MapOp::FreeSegments { at } => remove(&mut self.segments, &at),
             MapOp::FreeService { at } => remove(&mut self.services, &at),
             MapOp::RemoveNatReply(real) => remove(&mut self.nat_replies, &real),

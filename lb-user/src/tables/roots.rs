@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use lb_ebpf::abi::{
-    Addr, NatReply, PREFIXES_MAX, Ports, PrefixEntry, SEGMENTS_MAX, Segment, method,
+    Addr, NatReply, PREFIXES_MAX, Ports, PrefixEntry, REAL_LOCAL, SEGMENTS_MAX, Segment, method,
 };
 use lb_ebpf::select::masked;
 use lb_ebpf::wire::tcp::Tcp;
 
 use super::addresses::Places;
 use super::ports::{Run, segments};
+use super::routers::{Owner, Owners};
 use super::stretch::{Full, Room};
 use super::{NO_REAL, ServiceKey, Tables, Vip};
 
@@ -46,6 +47,7 @@ impl<'a> Directory<'a> {
 pub(super) fn fill(
     tables: &mut Tables,
     placed: &Placed,
+    owners: &Owners,
     directory: Directory<'_>,
     previous: &Tables,
 ) -> Result<(), Full> {
@@ -58,14 +60,19 @@ pub(super) fn fill(
         room: Room::new(&previous.segments, SEGMENTS_MAX, 1),
         segments: BTreeMap::new(),
     };
-    let all = by_vip(placed);
+    let all = by_vip(placed, owners);
     let mut found = Found::new();
     for (vip, own) in &all {
         let runs = with_wider(vip, own, &all);
         if vip.is_single() {
             vips.reserve(vip.address)?;
             let before = vips.before(&vip.address);
-            found.insert(vip.address, stretches.both(&runs, true, before)?);
+            let ports = stretches.both(&runs, true, before)?;
+            let owned = |owner: &Owner| {
+                let is_local = owner.is_local || is_local(&runs, tables);
+                owned(ports, owner.router, is_local)
+            };
+            found.insert(vip.address, owners.get(&vip.address).map_or(ports, owned));
         } else {
             let before = previous.prefixes.get(vip).copied().unwrap_or_default();
             let (tcp, udp) = stretches.both(&runs, true, (before.tcp, before.udp))?;
@@ -116,8 +123,12 @@ const fn of(protocol: u8) -> usize {
     if protocol == Tcp::PROTOCOL { 0 } else { 1 }
 }
 
-fn by_vip(placed: &Placed) -> BTreeMap<Vip, Runs> {
-    let mut all: BTreeMap<Vip, Runs> = BTreeMap::new();
+/// What is meant for each VIP; one that is a virtual router's needs nothing at its ports.
+fn by_vip(placed: &Placed, owners: &Owners) -> BTreeMap<Vip, Runs> {
+    let owned = owners
+        .keys()
+        .map(|vip| (Vip::single(*vip), Runs::default()));
+    let mut all: BTreeMap<Vip, Runs> = owned.collect();
     for (key, at) in placed {
         all.entry(key.vip).or_default()[of(key.protocol)].push(Run {
             first: key.first,
@@ -127,6 +138,32 @@ fn by_vip(placed: &Placed) -> BTreeMap<Vip, Runs> {
         });
     }
     all
+}
+
+/// The ports of a virtual router's VIP, which is there without any.
+fn owned((tcp, udp): (Ports, Ports), router: u16, is_local: bool) -> (Ports, Ports) {
+    let of = |ports: Ports| {
+        let there = if ports.is_there() {
+            ports
+        } else {
+            Ports::new(0, 0, true)
+        };
+        there.of_router(router, is_local)
+    };
+    (of(tcp), of(udp))
+}
+
+/// Whether one of the services at these ports has this host itself as a real server.
+fn is_local(runs: &Runs, tables: &Tables) -> bool {
+    let services = runs.iter().flatten();
+    let services = services.filter_map(|run| tables.services.get(&run.index));
+    let is_local = |id: &u32| {
+        let real = tables.reals.get(id);
+        real.is_some_and(|real| real.flags & REAL_LOCAL != 0)
+    };
+    services
+        .map(|service| tables.members_of(service))
+        .any(|members| members.iter().any(is_local))
 }
 
 /// The runs of a VIP and of every prefix that it lies in: a packet looks at the most special one
@@ -238,7 +275,7 @@ impl Stretches<'_> {
         let old = self
             .previous
             .get(&before.at())
-            .filter(|old| before.is_there() && ***old == *segments);
+            .filter(|old| !before.is_empty() && ***old == *segments);
         let (at, segments) = match old {
             Some(old) => (before.at(), Arc::clone(old)),
             None => {

@@ -13,6 +13,7 @@ use lb_ebpf::select::{client_hash, flow_hash, slot_of};
 use super::flows::Entry;
 use super::ring;
 use super::roots::{self, Directory};
+use super::routers;
 use super::shared::Shared;
 use super::{Full, ServiceKey, Tables};
 
@@ -210,7 +211,14 @@ impl Due {
             .collect();
         tables.rings.retain(|at, _| used.contains(at));
         tables.prefixes.clear();
-        roots::fill(&mut tables, &placed, Directory::new(previous), previous)?;
+        let owners = routers::owners(previous);
+        roots::fill(
+            &mut tables,
+            &placed,
+            &owners,
+            Directory::new(previous),
+            previous,
+        )?;
         Ok(tables)
     }
 }

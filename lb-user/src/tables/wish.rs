@@ -5,7 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use lb_ebpf::NextHop;
-use lb_ebpf::abi::{Addr, Interface, PoolEntry};
+use lb_ebpf::abi::{Addr, Interface, Mac, PoolEntry};
 use lb_ebpf::select::masked;
 
 /// Everything the data plane is to do at this moment.
@@ -19,6 +19,25 @@ pub struct Wish {
     pub pool: Vec<PoolEntry>,
     /// Whether fragments for VIPs follow their first one; else the stack gets them all.
     pub fragments: bool,
+    /// Virtual routers: no two with the same index, no VIP in two.
+    pub routers: Vec<RouterWish>,
+}
+
+/// A virtual router of this director (VRRP): it serves VIPs only while it has a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouterWish {
+    /// Its index, below [`ROUTERS_MAX`](lb_ebpf::abi::ROUTERS_MAX). Where another router had it before,
+    /// that one's lease is gone.
+    pub index: u16,
+    /// The interface that it is on, a VLAN's where it is in one.
+    pub ifindex: u32,
+    /// The Ethernet address that its VIPs are at; `None`: the interface's.
+    pub mac: Option<Mac>,
+    /// Its VIPs. They need no service.
+    pub vips: Vec<IpAddr>,
+    /// Those of its VIPs that are addresses of this host: their packets are its own stack's while another
+    /// director serves them.
+    pub local: Vec<IpAddr>,
 }
 
 /// An address that clients use, or a whole prefix of them.

@@ -16,6 +16,12 @@ pub enum Input {
     /// Hand over to another director and then take no part: a planned stop, or a drain. The VIPs are
     /// served until somebody else serves them. [`Input::Startup`] takes it back.
     Resign,
+    /// The same by an operator's word, who means the other director to serve: where there is none, go on.
+    Offer,
+    /// Another virtual router of the same group has taken over: be active as well.
+    Follow,
+    /// Another virtual router of the same group is no longer active: be a backup as well.
+    Yield,
     /// The deadline has come, and all that was received until now has been handed in: after a stall,
     /// what waits in the socket says more than the clock. Early or superfluous calls do nothing.
     Timer,
@@ -115,6 +121,9 @@ pub enum Reason {
     /// The lease had run out when the machine was called: another has taken over, or will.
     #[error("woken too late")]
     WokenLate,
+    /// The other virtual routers of its group had done so.
+    #[error("its group goes together")]
+    Group,
     /// Resigned, and another is active.
     #[error("another director has taken over")]
     Succeeded,
@@ -136,14 +145,15 @@ impl Reason {
             Self::Preempting => "preempting",
             Self::Beaten => "beaten",
             Self::WokenLate => "woken_late",
+            Self::Group => "group",
             Self::Succeeded => "succeeded",
             Self::NoSuccessor => "no_successor",
         }
     }
 }
 
-/// No input leads to more: a takeover has 5, falling out of a lease 2, and they exclude each other.
-const MOST: usize = 6;
+/// No input leads to more: falling out of a lease has 2, and a takeover 5.
+const MOST: usize = 8;
 
 /// What one input led to, in order. A slice that lives on the stack.
 #[derive(Clone, Copy)]

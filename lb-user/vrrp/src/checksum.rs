@@ -47,6 +47,12 @@ pub(crate) fn of(message: &[u8], ends: Ends, form: ChecksumForm) -> u16 {
     !fold(sum)
 }
 
+/// The checksum of bytes without a pseudo-header, as of an IPv4 header.
+#[must_use]
+pub fn plain(bytes: &[u8]) -> u16 {
+    !fold(words(bytes))
+}
+
 /// The checksum of a message of another protocol over IPv6.
 #[must_use]
 pub(crate) fn over_ipv6(

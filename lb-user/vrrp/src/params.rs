@@ -98,7 +98,7 @@ impl fmt::Display for Priority {
 }
 
 /// IPv4 or IPv6. The same VRID in both is two virtual routers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// IPv4.
     V4,

@@ -9,11 +9,13 @@
 //!   waits once more for as long as a living active router can be silent.
 //! - **Make before break.** [`Input::Resign`] sends the priority 0 that makes every backup, also one
 //!   that does not preempt, take over within Skew_Time, but goes on serving until the successor's
-//!   advert comes. A preempting router serves before it sends the advert that makes the other step
+//!   advert comes. [`Input::Offer`] is the same, and where nobody comes it is as if it had not been. A preempting router serves before it sends the advert that makes the other step
 //!   down.
 //! - **After two were active**, also for the moment of a planned move, the one that steps down sends a
 //!   last advert of a lower priority, so that the other knows and announces itself again: at once, or
 //!   with its next advert when it has just done so.
+//! - **Groups.** Virtual routers that go together are told so by the driver: [`Input::Follow`],
+//!   [`Input::Yield`].
 //!
 //! Not here: the wire, and who performs the actions.
 
@@ -63,6 +65,8 @@ struct Resigning {
     /// The next priority 0, or the end.
     next_at: Instant,
     left: u8,
+    /// Goes on if nobody takes over.
+    is_offer: bool,
     lease_until: Instant,
 }
 
@@ -160,13 +164,19 @@ impl Router {
             (Phase::Initialize | Phase::Resigning(_), Input::Startup) => {
                 self.start(now, &mut actions);
             }
-            (Phase::Initialize, Input::Shutdown | Input::Resign | Input::Timer)
+            (Phase::Initialize, Input::Shutdown | Input::Resign | Input::Offer | Input::Timer)
             | (Phase::Initialize, Input::Heard(_))
             | (Phase::Backup(_) | Phase::Active(_), Input::Startup)
-            | (Phase::Resigning(_), Input::Resign) => {}
+            | (Phase::Initialize | Phase::Resigning(_), Input::Follow | Input::Yield)
+            | (Phase::Backup(_), Input::Yield)
+            | (Phase::Active(_), Input::Follow)
+            | (Phase::Resigning(_), Input::Offer) => {}
 
             (Phase::Backup(_), Input::Shutdown) => self.leave(Reason::Shutdown, &mut actions),
-            (Phase::Backup(_), Input::Resign) => self.leave(Reason::Resign, &mut actions),
+            (Phase::Backup(_), Input::Resign | Input::Offer) => {
+                self.leave(Reason::Resign, &mut actions);
+            }
+            (Phase::Backup(_), Input::Follow) => self.take_over(now, Reason::Group, &mut actions),
             (Phase::Backup(backup), Input::Timer) => self.wait_is_over(now, backup, &mut actions),
             (Phase::Backup(backup), Input::Heard(heard)) => {
                 self.phase = Phase::Backup(backup.after(now, heard, &self.params));
@@ -177,15 +187,22 @@ impl Router {
                 actions.push(Action::Advertise { priority: None });
                 self.leave(Reason::Shutdown, &mut actions);
             }
-            (Phase::Active(_), Input::Resign) => {
-                self.resign(now, RESIGNATIONS, &mut actions);
+            (Phase::Active(_), Input::Resign | Input::Offer) => {
+                self.resign(now, RESIGNATIONS, input == Input::Offer, &mut actions);
                 self.changed(State::Active, Reason::Resign, &mut actions);
             }
+            (Phase::Active(_), Input::Yield) => self.make_way(now, &mut actions),
             (Phase::Active(active), Input::Timer) => self.beat(now, active, &mut actions),
             (Phase::Active(active), Input::Heard(heard)) => {
                 self.contend(now, active, heard, &mut actions);
             }
 
+            (Phase::Resigning(resigning), Input::Resign) => {
+                self.phase = Phase::Resigning(Resigning {
+                    is_offer: false,
+                    ..resigning
+                });
+            }
             (Phase::Resigning(_), Input::Shutdown) => {
                 actions.push(Action::StepDown);
                 self.leave(Reason::Shutdown, &mut actions);
@@ -211,7 +228,11 @@ impl Router {
             Phase::Resigning(resigning) => {
                 if now >= resigning.lease_until {
                     actions.push(Action::StepDown);
-                    self.leave(Reason::NoSuccessor, actions);
+                    if resigning.is_offer {
+                        self.back_up(now, self.params.interval, Reason::WokenLate, actions);
+                    } else {
+                        self.leave(Reason::NoSuccessor, actions);
+                    }
                 }
             }
         }
@@ -352,17 +373,26 @@ impl Router {
         }
     }
 
-    fn resign(&mut self, now: Instant, left: u8, actions: &mut Actions) {
+    /// The group is another director's. That one's routers go together too, so it needs no more than
+    /// to be told.
+    fn make_way(&mut self, now: Instant, actions: &mut Actions) {
+        actions.push(Action::StepDown);
+        actions.push(Action::Advertise { priority: None });
+        self.back_up(now, self.params.interval, Reason::Group, actions);
+    }
+
+    fn resign(&mut self, now: Instant, left: u8, is_offer: bool, actions: &mut Actions) {
         let interval = self.params.interval;
         let until = now + interval.resigning_lease();
         let left = left.saturating_sub(1);
         self.phase = Phase::Resigning(Resigning {
-            next_at: if left == 0 {
+            next_at: if left == 0 && !is_offer {
                 until
             } else {
                 now + interval.period()
             },
             left,
+            is_offer,
             lease_until: until,
         });
         actions.push(Action::RenewLease { until });
@@ -385,10 +415,16 @@ impl Router {
         self.leave(Reason::Succeeded, actions);
     }
 
-    /// The end of the lease is the end of the last wait: [`Router::expire`] has seen to it.
+    /// The end of the lease is the end of the last wait: [`Router::expire`] has seen to it. An offer
+    /// that nobody took ends before it does.
     fn ask_again(&mut self, now: Instant, resigning: Resigning, actions: &mut Actions) {
-        if now >= resigning.next_at {
-            self.resign(now, resigning.left, actions);
+        if now < resigning.next_at {
+            return;
+        }
+        if resigning.is_offer && resigning.left == 0 {
+            self.take_over(now, Reason::NoSuccessor, actions);
+        } else {
+            self.resign(now, resigning.left, resigning.is_offer, actions);
         }
     }
 }

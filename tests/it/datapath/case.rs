@@ -21,7 +21,7 @@ pub(super) struct Case {
     pub(super) input: Vec<u8>,
     pub(super) code: u32,
     egress: Option<u32>,
-    reason: Reason,
+    pub(super) reason: Reason,
     output: Vec<u8>,
     counts: Option<Counts>,
     unresolved: Option<IpAddr>,
@@ -109,6 +109,16 @@ pub(super) fn replies(
         .counting(Counts::Reply { service: *service })
 }
 
+/// A frame that asks something, answered by `output`.
+pub(super) fn answers(
+    name: impl Into<String>,
+    reason: Reason,
+    input: impl Into<Vec<u8>>,
+    output: impl Into<Vec<u8>>,
+) -> Case {
+    Case::untouched(name, reason, xdp::TX, input.into()).becoming(output.into())
+}
+
 /// An ICMP error about what the real server of `service` sent, which goes to it as `output`.
 pub(super) fn errs(
     name: impl Into<String>,
@@ -146,7 +156,8 @@ impl Case {
         }
     }
 
-    fn becoming(mut self, output: Vec<u8>) -> Self {
+    /// Leaving as these bytes.
+    pub(super) fn becoming(mut self, output: Vec<u8>) -> Self {
         self.output = output;
         self
     }

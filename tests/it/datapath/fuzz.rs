@@ -164,6 +164,7 @@ impl Stages {
             stage.plane().set_forwarding(true)?;
             stage.replace(Tables::default())?;
             stage.load(&site::wish(0))?;
+            stage.plane().lend(site::ACTIVE, site::lease(true));
         }
         Ok(())
     }
@@ -196,8 +197,10 @@ impl Stages {
                     .for_each(|stage| wait(stage.plane(), units)),
                 Step::Sweep => self.sweep()?,
                 Step::Forwarding(on) => {
-                    self.host.plane().set_forwarding(on)?;
-                    self.kernel.plane().set_forwarding(on)?;
+                    for stage in self.both() {
+                        stage.plane().set_forwarding(on)?;
+                        stage.plane().lend(site::ACTIVE, site::lease(on));
+                    }
                 }
             }
         }

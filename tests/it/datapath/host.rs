@@ -25,7 +25,7 @@ struct Host {
     maps: HostMaps,
     verdicts: BTreeMap<Reason, u64>,
     ingress: u32,
-    now: u32,
+    now: u64,
 }
 
 impl Host {
@@ -35,7 +35,7 @@ impl Host {
             maps: HostMaps::default(),
             verdicts: BTreeMap::new(),
             ingress: 0,
-            now: u32::MAX - 1,
+            now: u64::from(u32::MAX) - 1,
         };
         host.route();
         host
@@ -94,12 +94,20 @@ impl Plane for Host {
             let _: Option<Traffic> = self.maps.service_traffic.get_mut().remove(&service.id);
             self.maps.turns[service.id as usize].store(0, Relaxed);
         }
+        // So do leases.
+        if let MapOp::RemoveRouter(at)
+        | MapOp::PutRouter {
+            at, fresh: true, ..
+        } = op
+        {
+            self.lend(u16::try_from(*at)?, [0; 2]);
+        }
         Ok(())
     }
 
     fn run(&mut self, ingress: u32, frame: &[u8]) -> Result<Out> {
         let mut frame = HostFrame(frame.to_vec());
-        (self.ingress, self.now) = (ingress, self.now.wrapping_add(1));
+        (self.ingress, self.now) = (ingress, self.now + 1);
         let verdict = steer(&mut frame, &self.maps, ingress, self.now);
         *self.verdicts.entry(verdict.reason).or_default() += 1;
         let (code, egress) = match verdict.action {
@@ -167,8 +175,15 @@ impl Plane for Host {
             .collect())
     }
 
-    fn now(&mut self) -> Result<u32> {
+    fn tick(&mut self) -> Result<u64> {
         Ok(self.now)
+    }
+
+    fn lend(&mut self, router: u16, until: [u64; 2]) {
+        let lease = &self.maps.leases[usize::from(router)];
+        for (word, until) in lease.iter().zip(until) {
+            word.store(until, Relaxed);
+        }
     }
 
     fn set_forwarding(&mut self, on: bool) -> Result<()> {

@@ -134,10 +134,14 @@ impl Plane for Kernel {
         Ok(events)
     }
 
-    fn now(&mut self) -> Result<u32> {
+    fn tick(&mut self) -> Result<u64> {
         let (_, clocks) = self.test_run(name::PROGRAM_CLOCK, super::site::LAN, &[0; 64])?;
         let jiffies = clocks.first_chunk::<8>().context("no clock")?;
-        Ok((u64::from_ne_bytes(*jiffies) & 0xffff_ffff) as u32)
+        Ok(u64::from_ne_bytes(*jiffies))
+    }
+
+    fn lend(&mut self, router: u16, until: [u64; 2]) {
+        self.maps.put_lease(router, until);
     }
 
     fn set_forwarding(&mut self, on: bool) -> Result<()> {

@@ -22,6 +22,7 @@ mod network;
 mod random;
 mod requests;
 mod room;
+mod routers;
 mod served;
 mod site;
 mod stage;
@@ -62,12 +63,13 @@ fn every_story_of_a_changing_site_holds_in_the_kernel() -> Result<()> {
 fn every_case(stage: &mut Stage) -> Result<()> {
     let cases = table::cases();
     ensure!(
-        cases.len() >= 1130,
+        cases.len() >= 1300,
         "only {} cases: where is the rest of the table?",
         cases.len()
     );
     names_are_unique(cases.iter().map(|case| case.name.as_str()))?;
     stage.load(&site::wish())?;
+    routers::lend(stage);
     tell(
         cases
             .iter()

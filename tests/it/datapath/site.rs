@@ -11,8 +11,8 @@ use lb_user::tables::{
     Persistence, Quic, RealWish, Scheduler, ServiceWish, Standing, Timeouts, Wish,
 };
 
-use super::kinds;
 use super::served::{Served, on_lan, on_wan};
+use super::{kinds, routers};
 
 /// Interface that frames come in by, and most leave by.
 pub(super) const LAN: u32 = 7;
@@ -242,7 +242,11 @@ pub(super) fn wish() -> Wish {
             .over_v6(lan6(17))
             .wish_of(Vec::new()),
     ]);
-    of_services(services)
+    services.extend(routers::services());
+    Wish {
+        routers: routers::wishes(),
+        ..of_services(services)
+    }
 }
 
 /// These services at the interfaces that are served.
@@ -252,6 +256,7 @@ pub(super) fn of_services(services: Vec<ServiceWish>) -> Wish {
         services,
         pool: pool(1),
         fragments: true,
+        routers: Vec::new(),
     }
 }
 

@@ -38,7 +38,15 @@ pub(super) trait Plane {
     fn take_unresolved(&mut self) -> Result<Vec<(Addr, u32)>>;
 
     /// The tick that the next frame will see, or one a moment before it.
-    fn now(&mut self) -> Result<u32>;
+    fn tick(&mut self) -> Result<u64>;
+
+    /// Its low half, which flows are dated by.
+    fn now(&mut self) -> Result<u32> {
+        Ok((self.tick()? & 0xffff_ffff) as u32)
+    }
+
+    /// Lets a virtual router answer and forward before these ticks.
+    fn lend(&mut self, router: u16, until: [u64; 2]);
 
     /// Lets the host forward packets, or not.
     fn set_forwarding(&mut self, on: bool) -> Result<()>;

@@ -1,10 +1,11 @@
 //! Measurements: what `cargo xtask bench NAME` runs, one file each, and the table they print.
 //!
-//! The machine is shared and noisy: a figure is CPU time, to be compared with what was measured in the
-//! same run, the least and the median of several rounds, rounds of all cases interleaved. Not
-//! here: any assertion on time.
+//! The machine is shared and noisy: a figure is to be compared with what was measured in the same run,
+//! several rounds, rounds of all cases interleaved; a cost is CPU time. Not here: any assertion on
+//! time.
 
 pub mod datapath;
+pub mod failover;
 
 use std::path::Path;
 
@@ -80,9 +81,13 @@ impl Report {
     /// # Errors
     /// The file can't be written.
     pub fn write_json(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self)?;
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+        write_json(self, path)
     }
+}
+
+fn write_json(report: &impl Serialize, path: &Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(report)?;
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 impl Row {

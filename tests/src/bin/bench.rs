@@ -4,19 +4,39 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
-use clap::Parser;
-use tests::bench;
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use tests::bench::{datapath, failover};
 
 /// Measures Viaduct.
 #[derive(Debug, Parser)]
 struct Cli {
-    /// Which measurement: `datapath`.
-    name: String,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// CPU time a packet, by forwarding method and number of flows.
+    Datapath {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// What a client sees of a director's failure, stop and return; ours and keepalived.
+    Failover {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        options: failover::Options,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Common {
     /// Also write the figures to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Only cases with this in their name, and the floor.
+    /// Only cases with this in their name.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     /// One short round: shows that it runs, not how fast.
@@ -26,14 +46,16 @@ struct Cli {
 
 #[expect(clippy::print_stdout, reason = "the table is the answer")]
 fn main() -> Result<()> {
-    let cli = Cli::parse();
-    let report = match cli.name.as_str() {
-        "datapath" => bench::datapath::run(cli.quick, cli.only.as_deref())?,
-        other => bail!("no measurement is called `{other}`; there is `datapath`"),
-    };
-    print!("{}", report.render());
-    match &cli.json {
-        Some(path) => report.write_json(path),
-        None => Ok(()),
+    match Cli::parse().bench {
+        Bench::Datapath { common } => {
+            let report = datapath::run(common.quick, common.only.as_deref())?;
+            print!("{}", report.render());
+            common.json.map_or(Ok(()), |path| report.write_json(&path))
+        }
+        Bench::Failover { common, options } => {
+            let report = failover::run(&options, common.only.as_deref(), common.quick)?;
+            print!("{}", report.render());
+            common.json.map_or(Ok(()), |path| report.write_json(&path))
+        }
     }
 }

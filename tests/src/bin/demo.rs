@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tests::{
     demo,
-    guest::{fetch, load, udp, web},
+    guest::{downloads, fetch, load, probe, udp, web, whohas},
     lab::Lab,
 };
 
@@ -32,8 +32,14 @@ enum Guest {
     Load(load::LoadArgs),
     /// Fetches a URL; tells its length and hash.
     Fetch(fetch::FetchArgs),
+    /// Many slow downloads at a time, and what became of them.
+    Downloads(downloads::DownloadsArgs),
     /// Sends datagrams; tells who answered.
     Udp(udp::UdpArgs),
+    /// Echoes to an address each millisecond; tells for how long nobody answered.
+    Probe(probe::ProbeArgs),
+    /// Asks the network who has an address; tells who answered when.
+    Whohas(whohas::WhoHasArgs),
     /// Removes what demonstrations and tests that were killed left behind.
     Sweep,
     /// Keeps a lab until killed: for a test of `sweep`.
@@ -57,7 +63,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Guest::Web(args)) => web::run(args)?,
         Some(Guest::Load(args)) => load::run(args)?,
         Some(Guest::Fetch(args)) => fetch::run(&args)?,
+        Some(Guest::Downloads(args)) => downloads::run(args)?,
         Some(Guest::Udp(args)) => udp::run(&args)?,
+        Some(Guest::Probe(args)) => probe::run(&args)?,
+        Some(Guest::Whohas(args)) => whohas::run(&args)?,
         Some(Guest::Hold) => demo::hold()?,
         Some(Guest::Sweep) => {
             for lab in Lab::sweep()? {

@@ -13,14 +13,14 @@ use crate::lab::{
     plan::{Host, SWITCH},
     process::Process,
     require::is_installed,
-    topology::{CLIENT, LB1, Method, VIP},
+    topology::{CLIENT, Method, VIP},
 };
 
 /// The hosts on their switch, with addresses, namespaces and processes.
 #[must_use]
 pub fn picture(lab: &Lab, method: Method, processes: &[&Process]) -> String {
     let mut text = format!(
-        "\nA site on this machine, each host a network namespace; the VIP is {VIP}, \
+        "\nA site on this machine, each host a network namespace; two directors share the VIP {VIP}, \
          forwarding by {method}.\n\n"
     );
     let rows: Vec<[String; 3]> = lab
@@ -83,11 +83,11 @@ fn bare(address: &str) -> &str {
 ///
 /// # Errors
 /// When one of the programs they name is not built.
-pub fn what_to_try(lab: &Lab, director: &Director<'_>, webs: &[Process]) -> Result<String> {
+pub fn what_to_try(lab: &Lab, directors: &[Director<'_>], webs: &[Process]) -> Result<String> {
     let demo = find::program("viaduct-demo")?.display().to_string();
     let viaduct = find::program("viaduct")?.display().to_string();
     let on = |host: &str| format!("nsenter --net={}", netns::path(&lab.netns(host)).display());
-    let (client, socket) = (on(CLIENT), director.files().socket.display());
+    let client = on(CLIENT);
     let get = if is_installed("curl") {
         "curl -s".to_owned()
     } else {
@@ -105,10 +105,13 @@ pub fn what_to_try(lab: &Lab, director: &Director<'_>, webs: &[Process]) -> Resu
         "ask it 1000 times and count who answered",
         &format!("{client} {demo} load --target {VIP}:80 --count 1000"),
     );
-    advise(
-        "what the director says",
-        &format!("{viaduct} status --socket {socket}"),
-    );
+    for director in directors {
+        let (host, socket) = (director.host(), director.files().socket.display());
+        advise(
+            &format!("what the director {host} says"),
+            &format!("{viaduct} status --socket {socket}"),
+        );
+    }
     if let Some(web) = webs.get(1) {
         let (pid, host) = (web.life().pid, web.host());
         advise(
@@ -121,13 +124,27 @@ pub fn what_to_try(lab: &Lab, director: &Director<'_>, webs: &[Process]) -> Resu
         );
     }
     advise(
-        "kill the daemon: its status ends, the site goes on, in the kernel",
-        &format!("kill -9 {}", director.daemon().life().pid),
+        "watch the site: a request each 10 ms for a minute; then, beside it, one of the next three",
+        &format!("{client} {demo} load --target {VIP}:80 --for 60 --rate 100"),
     );
-    advise(
-        &format!("look at the director {LB1}"),
-        &format!("{} ip -d address", on(LB1)),
-    );
+    if let Some(first) = directors.first() {
+        let (host, socket) = (first.host(), first.files().socket.display());
+        advise(
+            &format!("hand over from {host} as planned: no request fails"),
+            &format!("{viaduct} resign --socket {socket}"),
+        );
+        advise("and back", &format!("{viaduct} rejoin --socket {socket}"));
+        advise(
+            &format!("kill {host}'s daemon: its lease runs out, the other takes over"),
+            &format!("kill -9 {}", first.daemon().life().pid),
+        );
+        let daemon = find::program("viaduct-lb")?;
+        let args = first.files().run_args(host).join(" ");
+        advise(
+            "start it again: it takes the VIP back",
+            &format!("{} {} {args}", on(host), daemon.display()),
+        );
+    }
     text.push_str("\nCtrl-C ends it and removes all of this.\n");
     Ok(text)
 }

@@ -2,18 +2,35 @@
 //!
 //! Not here: `viaduct status`; this reads the same JSON and shows the part that fits a glance.
 
-use anyhow::Error;
 use serde_json::Value;
 
 use crate::lab::status::Status;
 
-/// The lines of the display on a terminal.
+/// A director at one moment: its host, and its status if it answers.
+pub type Seen = (String, Option<Status>);
+
+/// The lines of the display on a terminal: the directors, and what the one that serves has to tell.
 #[must_use]
-pub fn table(status: Result<&Status, &Error>) -> Vec<String> {
-    let Ok(status) = status else {
-        return vec![SILENT.to_owned()];
-    };
+pub fn table(seen: &[Seen]) -> Vec<String> {
     let mut lines = vec![];
+    for (host, status) in seen {
+        let Some(status) = status else {
+            lines.push(format!("{host:<6} {SILENT}"));
+            continue;
+        };
+        for router in list(&status.0["routers"]) {
+            lines.push(format!(
+                "{host:<6} {:<10} since {}  priority {}, {} takeovers",
+                text(&router["state"]),
+                text(&router["since"]),
+                count(&router["priority"]),
+                count(&router["counters"]["takeovers"]),
+            ));
+        }
+    }
+    let Some(status) = serving(seen) else {
+        return lines;
+    };
     for service in list(&status.0["services"]) {
         lines.push(format!(
             "{:<6} {}:{} {} {} {:>10} packets {:>8} connections",
@@ -32,10 +49,33 @@ pub fn table(status: Result<&Status, &Error>) -> Vec<String> {
 
 /// The same in one line, for a log.
 #[must_use]
-pub fn line(status: Result<&Status, &Error>) -> String {
-    let Ok(status) = status else {
-        return SILENT.to_owned();
-    };
+pub fn line(seen: &[Seen]) -> String {
+    let services = serving(seen).map(services).unwrap_or_default();
+    let directors = seen.iter().map(|(host, status)| match status {
+        None => format!("{host} {SILENT}"),
+        Some(status) => {
+            let state = list(&status.0["routers"])
+                .next()
+                .map(|at| text(&at["state"]));
+            format!("{host} {}", state.unwrap_or("without a virtual router"))
+        }
+    });
+    services
+        .into_iter()
+        .chain(directors)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// Of the director that serves.
+fn serving(seen: &[Seen]) -> Option<&Status> {
+    let mut statuses = seen.iter().filter_map(|(_, status)| status.as_ref());
+    statuses
+        .find(|status| list(&status.0["routers"]).any(|router| text(&router["state"]) == "active"))
+}
+
+/// Each service with its real servers, in words.
+fn services(status: &Status) -> Vec<String> {
     let services = list(&status.0["services"]).map(|service| {
         let reals = list(&service["reals"]).map(|real| {
             let (address, health) = (text(&real["address"]), text(&real["health"]));
@@ -47,12 +87,11 @@ pub fn line(status: Result<&Status, &Error>) -> String {
             reals.collect::<Vec<_>>().join(", ")
         )
     });
-    services.collect::<Vec<_>>().join("; ")
+    services.collect()
 }
 
-/// Shown when the daemon does not answer.
-const SILENT: &str =
-    "viaduct-lb does not answer; what it loaded into the kernel goes on forwarding";
+/// Shown of a director whose daemon does not answer.
+const SILENT: &str = "does not answer: its lease has run out, and its kernel is silent for the VIP";
 
 fn real(real: &Value) -> String {
     format!(
@@ -82,37 +121,49 @@ fn count(value: &Value) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::anyhow;
     use serde_json::json;
 
     use super::*;
 
-    fn status() -> Status {
+    fn status(state: &str) -> Status {
         let real = json!({ "address": "10.77.0.11", "health": "down", "share": 0.333, "packets": 7,
             "connections": 2, "health_reason": "connection refused" });
         let service = json!({ "name": "web", "vip": "10.77.0.100", "port": 80, "protocol": "tcp",
             "method": "dr", "packets": 7, "connections": 2, "reals": [real] });
-        Status(json!({ "services": [service] }))
+        let router = json!({ "state": state, "since": "now", "priority": 150,
+            "counters": { "takeovers": 1 } });
+        Status(json!({ "services": [service], "routers": [router] }))
+    }
+
+    fn seen() -> [Seen; 3] {
+        [
+            ("lb1".to_owned(), None),
+            ("lb2".to_owned(), Some(status("active"))),
+            ("lb3".to_owned(), Some(status("backup"))),
+        ]
     }
 
     #[test]
-    fn a_table_shows_each_real_server_with_its_health_and_why() {
-        let lines = table(Ok(&status()));
-        assert_eq!(lines.len(), 2, "{lines:?}");
+    fn a_table_shows_the_directors_and_each_real_server_with_its_health_and_why() {
+        let lines = table(&seen());
+        assert_eq!(lines.len(), 5, "{lines:?}");
+        assert!(lines[0].starts_with("lb1    does not answer"), "{lines:?}");
+        assert!(lines[1].starts_with("lb2    active"), "{lines:?}");
+        assert!(lines[2].starts_with("lb3    backup"), "{lines:?}");
         assert!(
-            lines[1].contains("down") && lines[1].ends_with("connection refused"),
+            lines[4].contains("down") && lines[4].ends_with("connection refused"),
             "{lines:?}"
         );
-        assert!(lines[1].contains("33 %"), "{lines:?}");
+        assert!(lines[4].contains("33 %"), "{lines:?}");
     }
 
     #[test]
     fn a_line_holds_all() {
-        assert_eq!(line(Ok(&status())), "web: 10.77.0.11 down 7");
-    }
-
-    #[test]
-    fn a_silent_daemon_is_said() {
-        assert!(line(Err(&anyhow!("no one there"))).contains("goes on forwarding"));
+        let line = line(&seen());
+        assert!(
+            line.starts_with("web: 10.77.0.11 down 7; lb1 does not"),
+            "{line}"
+        );
+        assert!(line.ends_with("; lb2 active; lb3 backup"), "{line}");
     }
 }

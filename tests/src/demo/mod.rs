@@ -28,12 +28,17 @@ use crate::lab::{
     director::Director,
     process::Process,
     require::Need,
+    router::VirtualRouter,
     site::{Service, Site},
-    topology::{LB1, Method, no_director, one_director},
+    status::Status,
+    topology::{LB1, LB2, Method, no_director, two_directors},
 };
 
 /// How many web servers it has.
 const WEBS: u8 = 3;
+
+/// Time between two adverts: a director that dies is replaced within 0.36 s.
+const ADVERTS: Duration = Duration::from_millis(100);
 
 /// How many requests the self-check of `--once` makes: that one of three servers is missed by
 /// chance happens once in 10^10 runs.
@@ -83,17 +88,22 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
         eprintln!("Removed what an earlier run left behind ({lab}).");
     }
     let method = args.method.into();
-    let lab = Lab::build(one_director(method, WEBS))?;
+    let lab = Lab::build(two_directors(method, WEBS))?;
     let webs = lab.webs(method, WEBS)?;
-    let director = Director::start(&lab, LB1, site(method))?;
-    director.wait_serving("web")?;
+    let start = |host| Director::start(&lab, host, site(method));
+    let directors = [start(LB1)?, start(LB2)?];
+    for director in &directors {
+        director.wait_serving("web")?;
+    }
+    directors[0].wait_status("the first director to be active", Status::is_active)?;
     let code = if args.once {
-        check_itself(&lab, &director)?
+        check_itself(&lab, &directors)?
     } else {
-        let processes: Vec<&Process> = webs.iter().chain([director.daemon()]).collect();
+        let daemons = directors.iter().map(Director::daemon);
+        let processes: Vec<&Process> = webs.iter().chain(daemons).collect();
         writeln!(out, "{}", drawing::picture(&lab, method, &processes))?;
-        writeln!(out, "{}", drawing::what_to_try(&lab, &director, &webs)?)?;
-        show(&director, &mut events)?;
+        writeln!(out, "{}", drawing::what_to_try(&lab, &directors, &webs)?)?;
+        show(&directors, &mut events)?;
         writeln!(out, "Removing the site.")?;
         ExitCode::SUCCESS
     };
@@ -116,14 +126,25 @@ fn site(method: Method) -> Site {
         health: Some(health.to_owned()),
         ..service
     };
-    Site::new(vec![
+    let site = Site::new(vec![
         service(Service::web(method, WEBS)),
         service(Service::echo(method, WEBS)),
-    ])
+    ]);
+    let group = "group = \"site\"";
+    match method {
+        // The real servers' gateway moves along.
+        Method::Nat => site
+            .on(&["eth0", "eth1"])
+            .router(VirtualRouter::new(ADVERTS).key(group))
+            .router(VirtualRouter::inside(ADVERTS).key(group)),
+        Method::Dr | Method::Fullnat | Method::Tunnel(_) => {
+            site.router(VirtualRouter::new(ADVERTS))
+        }
+    }
 }
 
 /// The smoke test: every server must have served, no request may have failed.
-fn check_itself(lab: &Lab, director: &Director<'_>) -> Result<ExitCode> {
+fn check_itself(lab: &Lab, directors: &[Director<'_>; 2]) -> Result<ExitCode> {
     let requests = lab.requests(CHECKED)?;
     let passed = requests.failures.is_empty()
         && requests.ok == CHECKED
@@ -131,7 +152,8 @@ fn check_itself(lab: &Lab, director: &Director<'_>) -> Result<ExitCode> {
     let report = json!({
         "passed": passed,
         "requests": requests,
-        "status": director.status()?.0,
+        "status": directors[0].status()?.0,
+        "backup": directors[1].status()?.0,
     });
     writeln!(io::stdout(), "{report:#}")?;
     Ok(if passed {
@@ -142,17 +164,18 @@ fn check_itself(lab: &Lab, director: &Director<'_>) -> Result<ExitCode> {
 }
 
 /// Shows the status once a second: in place on a terminal, as lines elsewhere.
-fn show(director: &Director<'_>, events: &mut Events) -> Result<()> {
+fn show(directors: &[Director<'_>], events: &mut Events) -> Result<()> {
     let mut out = io::stdout();
     let in_place = out.is_terminal();
     let mut above = 0;
     while events.next() == Event::Tick {
-        let status = director.status();
+        let see = |at: &Director<'_>| (at.host().to_owned(), at.status().ok());
+        let seen: Vec<live::Seen> = directors.iter().map(see).collect();
         if !in_place {
-            writeln!(out, "{}", live::line(status.as_ref()))?;
+            writeln!(out, "{}", live::line(&seen))?;
             continue;
         }
-        let lines = live::table(status.as_ref());
+        let lines = live::table(&seen);
         if above > 0 {
             // Up to the first line of the last table, and clear from there on.
             write!(out, "\x1b[{above}A\x1b[J")?;

@@ -4,9 +4,7 @@
 //! It writes a JSON line of progress several times a second and a summary at its end.
 //! Not here: a benchmark. The rate is what a test needs, not what the network can bear.
 
-use std::{
-    cell::RefCell, collections::BTreeMap, io::Write as _, net::SocketAddr, rc::Rc, time::Duration,
-};
+use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, rc::Rc, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
@@ -18,7 +16,10 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::request::{Connection, FailureKind, Outcome};
+use super::{
+    request::{Connection, FailureKind, Outcome},
+    say,
+};
 use crate::lab::wait::unix_micros;
 
 /// How often progress is told.
@@ -148,16 +149,6 @@ async fn supervise(args: LoadArgs) -> Result<()> {
         stop.send_replace(ending);
     }
     say(&Line::Summary(shared.summary.take()))
-}
-
-fn say(line: &Line) -> Result<()> {
-    // One write a line: a reader never sees two half lines.
-    let mut text = serde_json::to_vec(line)?;
-    text.push(b'\n');
-    let mut out = std::io::stdout().lock();
-    out.write_all(&text)?;
-    out.flush()?;
-    Ok(())
 }
 
 impl Shared {

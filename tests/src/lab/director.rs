@@ -140,6 +140,12 @@ impl<'l> Director<'l> {
         self.daemon.terminate()
     }
 
+    /// Its host.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The daemon.
     #[must_use]
     pub fn daemon(&self) -> &Process {

@@ -129,13 +129,25 @@ fn prepare_peer(switch: &str, peer: &str) -> Result<StubLink> {
 /// # Errors
 /// When one of them fails; the message says which.
 pub fn ip(netns: &str, batch: &[String]) -> Result<()> {
-    let mut child = Command::new("ip")
+    run_batch("ip", netns, batch)
+}
+
+/// Runs `bridge` commands on a host, all in one process.
+///
+/// # Errors
+/// When one of them fails; the message says which.
+pub fn bridge(netns: &str, batch: &[String]) -> Result<()> {
+    run_batch("bridge", netns, batch)
+}
+
+fn run_batch(program: &str, netns: &str, batch: &[String]) -> Result<()> {
+    let mut child = Command::new(program)
         .args(["-n", netns, "-batch", "-"])
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .context("cannot run `ip`: is iproute2 installed?")?;
-    let mut stdin = child.stdin.take().context("no pipe to `ip`")?;
+        .with_context(|| format!("cannot run `{program}`: is iproute2 installed?"))?;
+    let mut stdin = child.stdin.take().context("no pipe to a child")?;
     stdin.write_all(batch.join("\n").as_bytes())?;
     stdin.write_all(b"\n")?;
     drop(stdin);
@@ -143,7 +155,7 @@ pub fn ip(netns: &str, batch: &[String]) -> Result<()> {
     if !out.status.success() {
         let said = String::from_utf8_lossy(&out.stderr);
         bail!(
-            "`ip -n {netns}` failed: {}\n{}",
+            "`{program} -n {netns}` failed: {}\n{}",
             said.trim(),
             batch.join("\n")
         );

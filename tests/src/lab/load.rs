@@ -19,6 +19,7 @@ use super::{
     wait::{SOON, eventually},
 };
 use crate::guest::{
+    downloads,
     fetch::Fetched,
     load::{Line, Progress, Summary},
     udp::Echoed,
@@ -71,6 +72,35 @@ impl Lab {
         let load = self.load_at(target, &["--count", &count, "--rate", "500"])?;
         load.0.wait_exit().with_context(|| load.so_far())?;
         load.summary()
+    }
+
+    /// Starts many downloads at a time from port 80 of an address, on the client's host, each of these
+    /// bytes and lasting for some seconds.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn downloads(
+        &self,
+        address: IpAddr,
+        count: u32,
+        bytes: u64,
+        seconds: u64,
+    ) -> Result<Downloads> {
+        let target = SocketAddr::new(address, 80).to_string();
+        let (count, bytes, seconds) = (count.to_string(), bytes.to_string(), seconds.to_string());
+        let args = [
+            "downloads",
+            "--target",
+            &target,
+            "--count",
+            &count,
+            "--bytes",
+            &bytes,
+            "--seconds",
+            &seconds,
+        ];
+        let demo = find::program("viaduct-demo")?;
+        Ok(Downloads(self.spawn(CLIENT, "downloads", demo, &args)?))
     }
 
     /// Fetches a URL from the client's host.
@@ -224,4 +254,49 @@ impl Load {
 
 fn demo() -> Result<PathBuf> {
     find::program("viaduct-demo")
+}
+
+/// Downloads under way.
+#[derive(Debug)]
+pub struct Downloads(Process);
+
+impl Downloads {
+    /// Waits until so many bytes have come, of all of them together, with so many begun.
+    ///
+    /// # Errors
+    /// When they have not soon, or all is over before.
+    pub fn wait_under_way(&self, begun: u64, bytes: u64) -> Result<()> {
+        let found = eventually(SOON, &format!("{begun} downloads under way"), || {
+            Ok(match self.last_line()? {
+                Some(downloads::Line::Progress(now)) if now.over > 0 => {
+                    bail!("some are over already: {now:?}")
+                }
+                Some(downloads::Line::Progress(now)) => {
+                    (now.begun >= begun && now.bytes >= bytes).then_some(())
+                }
+                Some(downloads::Line::Summary(summary)) => bail!("all is over: {summary:?}"),
+                None => None,
+            })
+        });
+        found.with_context(|| self.0.story())
+    }
+
+    /// Waits for their end, and gives what became of them.
+    ///
+    /// # Errors
+    /// When they do not end soon.
+    pub fn finish(&self) -> Result<downloads::Summary> {
+        self.0.wait_exit()?;
+        match self.last_line()? {
+            Some(downloads::Line::Summary(summary)) => Ok(summary),
+            _ => bail!("no summary: {}", self.0.story()),
+        }
+    }
+
+    fn last_line(&self) -> Result<Option<downloads::Line>> {
+        let output = self.0.output()?;
+        let whole = output.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let last = whole.lines().last().map(serde_json::from_str).transpose();
+        last.with_context(|| self.0.story())
+    }
 }

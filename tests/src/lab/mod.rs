@@ -3,8 +3,10 @@
 //!
 //! ```text
 //!   plan ─► link ─► namespaces, bridges, veths      process ─► programs on hosts, their logs
-//!           stub ─► XDP_PASS at the far ends        director, load, web ─► the ones tests use
-//!   owner, sweep ─► names, who lives, removal       counters, capture ─► what went over the wire
+//!           stub ─► XDP_PASS at the far ends        director, keepalived, load, web ─► the ones
+//!   owner, sweep ─► names, who lives, removal                                  tests use
+//!   fault ─► cables pulled, ports gone deaf         counters, capture, watch ─► what went over the
+//!                                                                             wire, who answers
 //! ```
 //!
 //! A lab is removed when it is dropped. One whose owner was killed is removed by the next
@@ -13,7 +15,9 @@
 pub mod capture;
 pub mod counters;
 pub mod director;
+pub mod fault;
 pub mod find;
+pub mod keepalived;
 pub mod link;
 pub mod load;
 pub mod netns;
@@ -21,12 +25,14 @@ pub mod owner;
 pub mod plan;
 pub mod process;
 pub mod require;
+pub mod router;
 pub mod site;
 pub mod status;
 pub mod stub;
 pub mod sweep;
 pub mod topology;
 pub mod wait;
+pub mod watch;
 pub mod web;
 
 use std::{
@@ -176,6 +182,11 @@ impl Lab {
         counters::check(&self)?;
         self.succeeded = true;
         Ok(())
+    }
+
+    /// Ends a lab that was measured on: removes everything, whatever its counters say.
+    pub fn let_go(mut self) {
+        self.succeeded = true;
     }
 
     fn tell_failure(&self, processes: &[Process]) {

@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use nix::{
     errno::Errno,
-    sys::signal::{Signal, kill},
+    sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 
@@ -94,6 +94,32 @@ impl Process {
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
             Err(other) => Err(other).with_context(|| format!("cannot signal {}", self.0.name)),
         }
+    }
+
+    /// Sends a signal to the program and to all it started that stayed in its process group: to all
+    /// of them in one go, so that none sees another's end first. Does nothing after its end.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn signal_group(&self, signal: Signal) -> Result<()> {
+        if self.exit()?.is_some() {
+            return Ok(());
+        }
+        // The spawner made it the leader of a group of its own.
+        let group = Pid::from_raw(i32::try_from(self.0.life.pid)?);
+        match killpg(group, signal) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(other) => Err(other).with_context(|| format!("cannot signal {}", self.0.name)),
+        }
+    }
+
+    /// Ends it and all it started at once (SIGKILL) and waits until it is gone.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn kill_group(&self) -> Result<ExitStatus> {
+        self.signal_group(Signal::SIGKILL)?;
+        self.wait_exit()
     }
 
     /// How it ended; none while it runs.

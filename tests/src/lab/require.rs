@@ -23,6 +23,8 @@ pub enum Need {
     xdp,
     /// The built `viaduct-lb` and `viaduct`.
     daemon,
+    /// keepalived, to get on with.
+    keepalived,
 }
 
 /// The programs the lab calls, and the Debian package of each.
@@ -82,6 +84,8 @@ impl Need {
                 let missing = missing_tools();
                 (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(", ")))
             }
+            Self::keepalived => (!is_installed("keepalived"))
+                .then(|| "not installed: `keepalived` (package keepalived)".to_owned()),
             Self::xdp => find::ebpf_object().err().map(|error| error.to_string()),
             Self::daemon => ["viaduct-lb", "viaduct"]
                 .iter()

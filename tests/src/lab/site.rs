@@ -7,19 +7,24 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use super::topology::{LB1, LB1_ADDRESS, Method, VIP, twin, web_address};
+use super::{
+    router::VirtualRouter,
+    topology::{LB1, LB1_ADDRESS, LB2, LB2_ADDRESS, Method, VIP, twin, web_address},
+};
 
-/// A site file with one director.
+/// A site file with one director, or with two that share virtual routers.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// Where the director's XDP program goes.
     pub interfaces: Vec<&'static str>,
-    /// What else stands in the director's host table.
+    /// What else stands in each director's host table.
     pub host_keys: Vec<String>,
     /// What stands in the table of all directors.
     pub director_keys: Vec<String>,
     /// Its virtual services.
     pub services: Vec<Service>,
+    /// What its two directors share; with none there is one director.
+    pub routers: Vec<VirtualRouter>,
 }
 
 impl Site {
@@ -31,7 +36,15 @@ impl Site {
             host_keys: Vec::new(),
             director_keys: Vec::new(),
             services,
+            routers: Vec::new(),
         }
+    }
+
+    /// Adds a virtual router, and with it the second director.
+    #[must_use]
+    pub fn router(mut self, router: VirtualRouter) -> Self {
+        self.routers.push(router);
+        self
     }
 
     /// Runs the director's XDP program on these interfaces instead of `eth0`.
@@ -41,7 +54,7 @@ impl Site {
         self
     }
 
-    /// Adds a line to the director's host table.
+    /// Adds a line to each director's host table.
     #[must_use]
     pub fn host_key(mut self, line: impl Into<String>) -> Self {
         self.host_keys.push(line.into());
@@ -56,27 +69,38 @@ impl Site {
     }
 }
 
+impl Site {
+    fn host(&self, f: &mut fmt::Formatter<'_>, name: &str, address: Ipv4Addr) -> fmt::Result {
+        writeln!(f, "[hosts.{name}]\naddresses = [\"{address}\"]")?;
+        let interfaces = &self.interfaces;
+        writeln!(f, "[hosts.{name}.director]\ninterfaces = {interfaces:?}")?;
+        lines(f, &self.host_keys)?;
+        let mut routers = self.routers.iter();
+        routers.try_for_each(|router| router.part(f, name))
+    }
+}
+
 impl Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "[hosts.{LB1}]\naddresses = [\"{LB1_ADDRESS}\"]")?;
-        writeln!(
-            f,
-            "[hosts.{LB1}.director]\ninterfaces = {:?}",
-            self.interfaces
-        )?;
-        self.host_keys
-            .iter()
-            .try_for_each(|line| writeln!(f, "{line}"))?;
+        self.host(f, LB1, LB1_ADDRESS)?;
+        if !self.routers.is_empty() {
+            self.host(f, LB2, LB2_ADDRESS)?;
+        }
         if !self.director_keys.is_empty() {
             writeln!(f, "[director]")?;
         }
-        self.director_keys
-            .iter()
-            .try_for_each(|line| writeln!(f, "{line}"))?;
+        lines(f, &self.director_keys)?;
+        let mut routers = self.routers.iter();
+        routers.try_for_each(|router| write!(f, "\n{router}"))?;
         self.services
             .iter()
             .try_for_each(|service| write!(f, "\n{service}"))
     }
+}
+
+/// Writes lines as they are.
+pub(super) fn lines(f: &mut fmt::Formatter<'_>, lines: &[String]) -> fmt::Result {
+    lines.iter().try_for_each(|line| writeln!(f, "{line}"))
 }
 
 /// A virtual service on the lab's VIP.
@@ -221,9 +245,7 @@ impl Display for Service {
         if let Method::Tunnel(encapsulation) = method {
             writeln!(f, "tunnel = \"{encapsulation}\"")?;
         }
-        self.keys
-            .iter()
-            .try_for_each(|line| writeln!(f, "{line}"))?;
+        lines(f, &self.keys)?;
         if let Some(health) = &self.health {
             writeln!(f, "[service.health]\n{health}")?;
         }

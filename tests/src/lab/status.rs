@@ -75,6 +75,21 @@ impl Status {
         })
     }
 
+    /// Whether all virtual routers are in this state; one at least.
+    #[must_use]
+    pub fn is(&self, state: &str) -> bool {
+        let routers = self.0["routers"].as_array();
+        routers.is_some_and(|routers| {
+            !routers.is_empty() && routers.iter().all(|router| router["state"] == state)
+        })
+    }
+
+    /// Whether it serves all of its virtual routers.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.is("active")
+    }
+
     /// How many packets left with this verdict.
     #[must_use]
     pub fn verdict(&self, name: &str) -> u64 {

@@ -13,6 +13,10 @@ use super::plan::{Host, Plan, Port};
 pub const CLIENT: &str = "client";
 /// The first director.
 pub const LB1: &str = "lb1";
+/// The second director.
+pub const LB2: &str = "lb2";
+/// The one who watches: neither client nor director.
+pub const MONITOR: &str = "monitor";
 /// The virtual service's address.
 pub const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 /// The client's address.
@@ -23,6 +27,17 @@ pub const LB1_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 pub const LB1_POOL: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 3);
 /// The first director's address towards real servers behind nat.
 pub const LB1_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 2);
+
+/// The second director's address towards the clients.
+pub const LB2_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 4);
+/// The second director's address that fullnat sends from.
+pub const LB2_POOL: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 5);
+/// The second director's address towards real servers behind nat.
+pub const LB2_INSIDE: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 4);
+/// The address of the one who watches.
+pub const MONITOR_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 6);
+/// The address that two directors share towards real servers behind nat: their default route.
+pub const GATEWAY_VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 1);
 
 /// A forwarding method, as in the site file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +108,14 @@ pub fn twin(address: Ipv4Addr) -> Ipv6Addr {
     Ipv6Addr::new(0xfd77, 0, 0, alike(network), 0, 0, 0, alike(host))
 }
 
+/// The link-local address that an interface with this IPv4 address makes itself from its MAC (see
+/// [`Port::new`]; RFC 4291, appendix A).
+#[must_use]
+pub fn link_local(address: Ipv4Addr) -> Ipv6Addr {
+    let [a, b, c, d] = address.octets().map(u16::from);
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, a << 8 | 0xff, 0xfe00 | b, c << 8 | d)
+}
+
 /// The same network with an IPv6 address beside each IPv4 address ([`twin`]), IPv6 gateways and IPv6
 /// forwarding.
 #[must_use]
@@ -152,9 +175,9 @@ pub fn one_director(method: Method, webs: u8) -> Plan {
         .address(format!("{VIP}/32"))
         .xdp();
     let director = match method {
-        Method::Dr | Method::Tunnel(_) => director().port(eth0),
-        Method::Fullnat => director().port(eth0.address(format!("{LB1_POOL}/24"))),
-        Method::Nat => director().port(eth0.address(format!("{LB1_INSIDE}/24"))),
+        Method::Dr | Method::Tunnel(_) => director(LB1).port(eth0),
+        Method::Fullnat => director(LB1).port(eth0.address(format!("{LB1_POOL}/24"))),
+        Method::Nat => director(LB1).port(eth0.address(format!("{LB1_INSIDE}/24"))),
     };
     let plan = Plan::default().host(client()).host(director);
     (1..=webs).fold(plan, |plan, number| {
@@ -164,6 +187,48 @@ pub fn one_director(method: Method, webs: u8) -> Plan {
             Method::Fullnat => plain_server(number),
         })
     })
+}
+
+/// A client, one who watches, two directors and web servers on one switch; with nat, the web servers
+/// on another. The VIP is on no director: whoever is Active answers for it.
+///
+/// ```text
+///  dr, tunnel, fullnat                   nat
+///   client 10.77.0.1 ───┐                 client 10.77.0.1 ──┐
+///   monitor 10.77.0.6 ──┤                 monitor 10.77.0.6 ─┤
+///                      br0                                  br0
+///   lb1 10.77.0.2 ──────┤                 lb1 eth0 10.77.0.2 ┤  eth1 10.77.1.2 ──┐
+///   lb2 10.77.0.4 ──────┤                 lb2 eth0 10.77.0.4 ┘  eth1 10.77.1.4 ──┤
+///                       │                                                       br1
+///   web1 10.77.0.11 ────┤  VIP on lo,     web1 10.77.1.11 ───────────────────────┤
+///   web2 10.77.0.12 ────┘  as `dr` needs  web2 10.77.1.12, default route 10.77.1.1
+/// ```
+///
+/// The gateway of web servers behind nat is a VIP too, on no director either.
+#[must_use]
+pub fn two_directors(method: Method, webs: u8) -> Plan {
+    let lb1 = shared_director(method, LB1, [LB1_ADDRESS, LB1_POOL, LB1_INSIDE]);
+    let lb2 = shared_director(method, LB2, [LB2_ADDRESS, LB2_POOL, LB2_INSIDE]);
+    let monitor = Host::new(MONITOR).port(Port::new("eth0", "br0", MONITOR_ADDRESS));
+    let plan = Plan::default().host(client()).host(monitor);
+    (1..=webs).fold(plan.host(lb1).host(lb2), |plan, number| {
+        plan.host(match method {
+            Method::Dr | Method::Tunnel(_) => dr_server(number),
+            Method::Nat => nat_server(number, "br1").gateway(GATEWAY_VIP),
+            Method::Fullnat => plain_server(number),
+        })
+    })
+}
+
+/// A director that has no VIP of its own.
+fn shared_director(method: Method, name: &str, [address, pool, inside]: [Ipv4Addr; 3]) -> Host {
+    let eth0 = Port::new("eth0", "br0", address).xdp();
+    let host = director(name);
+    match method {
+        Method::Dr | Method::Tunnel(_) => host.port(eth0),
+        Method::Fullnat => host.port(eth0.address(format!("{pool}/24"))),
+        Method::Nat => host.port(eth0).port(Port::new("eth1", "br1", inside).xdp()),
+    }
 }
 
 /// A client and web servers behind nat on two switches, the director between them.
@@ -180,7 +245,7 @@ pub fn nat_between(webs: u8) -> Plan {
     let eth1 = Port::new("eth1", "br1", LB1_INSIDE).xdp();
     let plan = Plan::default()
         .host(client())
-        .host(director().port(eth0).port(eth1));
+        .host(director(LB1).port(eth0).port(eth1));
     (1..=webs).fold(plan, |plan, number| plan.host(nat_server(number, "br1")))
 }
 
@@ -205,7 +270,7 @@ pub fn routed(webs: u8) -> Plan {
         .sysctl("ipv4/ip_forward", "1");
     let plan = Plan::default()
         .host(client())
-        .host(director().port(eth0).gateway(near))
+        .host(director(LB1).port(eth0).gateway(near))
         .host(router);
     (1..=webs).fold(plan, |plan, number| {
         let eth0 = Port::new("eth0", "br1", web_address(Method::Nat, number));
@@ -230,9 +295,9 @@ fn client() -> Host {
     Host::new(CLIENT).port(Port::new("eth0", "br0", CLIENT_ADDRESS))
 }
 
-fn director() -> Host {
+fn director(name: &str) -> Host {
     // One interface leads to both sides of nat: a redirect would tell the client so.
-    Host::new(LB1)
+    Host::new(name)
         .sysctl("ipv4/ip_forward", "1")
         .sysctl("ipv4/conf/all/send_redirects", "0")
         .sysctl("ipv4/conf/eth0/send_redirects", "0")
@@ -265,5 +330,10 @@ mod tests {
         let of = |text: &str| twin(text.parse().unwrap()).to_string();
         assert_eq!(of("10.77.0.100"), "fd77::100");
         assert_eq!(of("10.77.1.12"), "fd77:0:0:1::12");
+    }
+
+    #[test]
+    fn a_link_local_address_is_made_of_the_mac() {
+        assert_eq!(link_local(LB2_ADDRESS).to_string(), "fe80::aff:fe4d:4");
     }
 }

@@ -35,6 +35,12 @@ pub fn eventually<T>(
     }
 }
 
+/// Lets time pass, for what is measured over time and has no event to wait for.
+pub fn linger(time: Duration) {
+    #[expect(clippy::disallowed_methods, reason = "this module is the lab's clock")]
+    std::thread::sleep(time);
+}
+
 /// Microseconds since 1970, for putting events seen by several processes of this machine in order.
 #[must_use]
 pub fn unix_micros() -> u64 {

@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use super::{
     Lab, find, netns,
@@ -154,8 +154,6 @@ impl Lab {
 
     /// The VIPs that a host serves.
     fn vips(&self, host: &str) -> Result<&[IpAddr]> {
-        let mut hosts = self.plan.hosts.iter();
-        let host = hosts.find(|one| one.name == host).context("no such host")?;
-        Ok(&host.vips)
+        Ok(&self.host(host)?.vips)
     }
 }

@@ -1,6 +1,6 @@
 //! What holds for every frame, whatever came: one that passes or is dropped is as it came; one that
 //! goes on has one hop fewer and checksums that are right if they were; what is put around it, or
-//! told of it, is right; so is what it quotes.
+//! told of it, is right; so is what it quotes, and what answers it.
 //!
 //! Not here: whether it should have gone on, and where to.
 
@@ -31,7 +31,15 @@ pub fn sound(came: &[u8], left: Left<'_>) -> Result<()> {
         frame: left,
     } = left;
     if !goes_on {
-        return same(came, left, "it was changed");
+        // What is for a virtual router's Ethernet address becomes the interface's.
+        let from = if is_virtual(came) { 6 } else { 0 };
+        return same(came.get(from..), left.get(from..), "it was changed");
+    }
+    match reason {
+        Reason::AnsweredArp => return answered_arp(came, left),
+        Reason::AnsweredNdp => return answered_ndp(came, left),
+        Reason::AnsweredEcho => return answered_echo(came, left),
+        _ => {}
     }
     let packet = anatomy::of(came).context("it is no packet, and goes on")?;
     if reason == Reason::TooBigTold {
@@ -131,6 +139,83 @@ fn told(came: &[u8], packet: &Anatomy, left: &[u8]) -> Result<()> {
         covered.extend(two_bytes(body.len()));
     }
     same(whole(&covered, 0), 0, "ICMP checksum")
+}
+
+/// Whether a frame is for an Ethernet address of VRRP (RFC 9568 section 7.3).
+fn is_virtual(frame: &[u8]) -> bool {
+    matches!(frame, [0, 0, 0x5e, 0, 1 | 2, ..])
+}
+
+/// An ARP reply goes back to who asked, with the address it asked for.
+fn answered_arp(came: &[u8], left: &[u8]) -> Result<()> {
+    same(came.len(), left.len(), "length")?;
+    same(&left[..6], &came[6..12], "to who asked")?;
+    let mut l3 = 14;
+    while l3 < 22 && matches!(came[l3 - 2..l3], [0x81, 0] | [0x88, 0xa8]) {
+        l3 += 4;
+    }
+    same(&left[12..l3 + 7], &came[12..l3 + 7], "tags, and what it is")?;
+    same((came[l3 + 7], left[l3 + 7]), (1, 2), "operation")?;
+    same(&left[l3 + 8..l3 + 14], &left[6..12], "where it is")?;
+    same(
+        &left[l3 + 14..l3 + 18],
+        &came[l3 + 24..l3 + 28],
+        "who was asked for",
+    )?;
+    same(&left[l3 + 18..l3 + 28], &came[l3 + 8..l3 + 18], "who asked")?;
+    same(&left[l3 + 28..], &came[l3 + 28..], "padding")
+}
+
+/// A neighbour advertisement is whole, and about the address that was asked for.
+fn answered_ndp(came: &[u8], left: &[u8]) -> Result<()> {
+    let asked = anatomy::of(came).context("who asks is in no packet")?;
+    let told = anatomy::of(left).context("the answer is in no packet")?;
+    same((told.l3, told.end), (asked.l3, left.len()), "where it is")?;
+    same(&left[12..told.l3], &came[12..asked.l3], "tags")?;
+    same(
+        (told.protocol, left[told.hops()]),
+        (58, 255),
+        "protocol, hops",
+    )?;
+    let (body, target) = (&left[told.l4..], &came[asked.l4 + 8..asked.l4 + 24]);
+    same((body[0], body.len()), (136, 32), "an advertisement")?;
+    same(&body[8..24], target, "who was asked for")?;
+    same(&body[26..], &left[6..12], "where it is")?;
+    let [from, to] = halves(&left[told.addresses()]);
+    let [source, _] = halves(&came[asked.addresses()]);
+    same(from, target, "from whom")?;
+    let is_nobody = source == [0; 16];
+    ensure!(is_nobody || to == source, "to another");
+    same(body[4], if is_nobody { 0xa0 } else { 0xe0 }, "flags")?;
+    let mut covered = [&left[told.addresses()], body].concat();
+    covered.extend([0, 58]);
+    covered.extend(two_bytes(body.len()));
+    same(whole(&covered, 0), 0, "ICMP checksum")
+}
+
+/// An echo reply is the request the other way round; its checksums are right if they were.
+fn answered_echo(came: &[u8], left: &[u8]) -> Result<()> {
+    let asked = anatomy::of(came).context("the ping is no packet")?;
+    let told = anatomy::of(left).context("the answer is no packet")?;
+    same(told, asked, "where it is")?;
+    same(&left[..6], &came[6..12], "to its sender")?;
+    same(&left[12..told.l3], &came[12..asked.l3], "tags")?;
+    let [from, to] = halves(&left[told.addresses()]);
+    same([to, from], halves(&came[asked.addresses()]), "addresses")?;
+    same(left[told.hops()], 64, "hops")?;
+    same(header_error(left, &told), 0, "IPv4 checksum")?;
+    same(
+        segment_error(left, &told),
+        segment_error(came, &asked),
+        "ICMP checksum",
+    )?;
+    let kinds = if asked.is_v6 { (128, 129) } else { (8, 0) };
+    same((came[asked.l4], left[told.l4]), kinds, "type")?;
+    same(
+        &left[told.l4 + 4..],
+        &came[asked.l4 + 4..],
+        "what it carries",
+    )
 }
 
 fn two_bytes(len: usize) -> [u8; 2] {

@@ -14,6 +14,7 @@ mod pools;
 mod quics;
 mod ranges;
 mod reals;
+mod routers;
 mod services;
 mod words;
 

@@ -14,8 +14,8 @@ use super::super::scratch;
 use super::*;
 use crate::tables::build::build;
 use crate::tables::{
-    Memo, NO_REAL, Quic, RealWish, Scheduler, ServiceKey, ServiceWish, Standing, Tables,
-    Way as Road, Wish, diff,
+    Memo, NO_REAL, Quic, RealWish, RouterWish, Scheduler, ServiceKey, ServiceWish, Standing,
+    Tables, Way as Road, Wish, diff,
 };
 
 /// A directory of pins that ends with the test.
@@ -43,6 +43,7 @@ impl Pins {
         self.array::<Real>(name::REALS, abi::REALS_MAX, MAPPED)?;
         self.array::<abi::NatReply>(name::NAT_REPLIES, abi::REALS_MAX, MAPPED)?;
         self.array::<PoolEntry>(name::POOL, abi::POOL_MAX, 0)?;
+        self.array::<[u64; 4]>(name::ROUTERS, abi::ROUTERS_MAX, MAPPED)?;
         self.array::<[u64; 8]>(name::FLOW_WAYS, 8, MAPPED)?;
         self.array::<[u64; 8]>(name::FLOW_ENTRIES, 64, MAPPED)?;
         self.array::<Connections>(name::CONNECTIONS, abi::REALS_MAX, MAPPED)?;
@@ -55,6 +56,9 @@ impl Pins {
         let servers = servers.map_err(|error| error.to_string())?;
         let told = |error: aya::pin::PinError| error.to_string();
         servers.pin(self.0.join(name::QUIC_SERVERS)).map_err(told)?;
+        let macs = HashMap::<MapData, VirtualMac, u32>::create(abi::ROUTERS_MAX, 0);
+        let macs = macs.map_err(|error| error.to_string())?;
+        macs.pin(self.0.join(name::VIRTUAL_MACS)).map_err(told)?;
         let prefixes = LpmTrie::<MapData, Addr, PrefixEntry>::create(abi::PREFIXES_MAX, 1);
         let prefixes = prefixes.map_err(|error| error.to_string())?;
         prefixes.pin(self.0.join(name::VIP_PREFIXES)).map_err(told)
@@ -99,6 +103,17 @@ fn real(last: u8, port: u16) -> RealWish {
     }
 }
 
+/// A virtual router with an address and a VIP of its own.
+fn router(last: u8) -> RouterWish {
+    RouterWish {
+        index: last.into(),
+        ifindex: INTERFACE_SLOTS + 3,
+        mac: Some(Mac([0, 0, 0x5e, 0, 1, last])),
+        vips: vec![IpAddr::V4(Ipv4Addr::new(10, 0, 1, last))],
+        local: Vec::new(),
+    }
+}
+
 /// One service of each kind, each of the real servers named.
 fn wish(lasts: &[u8]) -> Wish {
     let key = |port| ServiceKey::new(Ipv4Addr::new(10, 0, 0, 100), port, 6);
@@ -140,6 +155,7 @@ fn wish(lasts: &[u8]) -> Wish {
             count: 10_000,
         }],
         fragments: true,
+        routers: lasts.iter().map(|last| router(*last)).collect(),
     }
 }
 
@@ -204,6 +220,42 @@ fn a_new_real_server_counts_from_zero_and_one_that_changes_goes_on() {
         maps.apply(&beyond),
         Err(Error::Beyond(name::REALS))
     ));
+}
+
+#[test]
+fn a_lease_is_its_routers_and_ends_with_it() {
+    let Some(pins) = Pins::new() else {
+        return;
+    };
+    let mut maps = pins.maps();
+    let router = Router {
+        ifindex: 2,
+        ..Router::default()
+    };
+    let put = |fresh| MapOp::PutRouter {
+        at: 9,
+        router,
+        fresh,
+    };
+    let lease = |maps: &Maps| -> [u64; 2] {
+        let [answers, forwards, ..] = &maps.routers[9];
+        [answers, forwards].map(|word| word.load(Ordering::Relaxed))
+    };
+    maps.apply(&put(true)).unwrap();
+    maps.put_lease(9, [70, 80]);
+    maps.apply(&put(false)).unwrap();
+    assert_eq!(lease(&pins.maps()), [70, 80]);
+    assert_eq!(pins.maps().tables().unwrap().routers[&9], router);
+    // As a daemon that starts has it.
+    maps.stop_answering();
+    assert_eq!(lease(&maps), [0, 80]);
+    maps.put_lease(9, [70, 80]);
+    maps.apply(&put(true)).unwrap();
+    assert_eq!(lease(&maps), [0, 0], "another router's");
+    maps.put_lease(9, [70, 80]);
+    maps.apply(&MapOp::RemoveRouter(9)).unwrap();
+    assert_eq!(lease(&maps), [0, 0]);
+    assert!(pins.maps().tables().unwrap().routers.is_empty());
 }
 
 #[test]

@@ -9,6 +9,10 @@ use lb_ebpf::{Lookups as _, Verdict, select};
 
 use super::{Before, Case};
 
+/// Why a packet to a virtual router's VIP goes no further.
+pub(super) const NOT_ACTIVE: &str = "the VIP is a virtual router's, and this director is not its Active \
+     router: it has no lease now, and leaves the VIP to another";
+
 impl<const MASK: u32> Case<'_, MASK> {
     /// Why the packet goes where it goes.
     pub(super) fn because(

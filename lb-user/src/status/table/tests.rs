@@ -1,8 +1,12 @@
 //! The table as people see it.
 
+use std::collections::BTreeMap;
+
 use expect_test::expect;
 
-use super::super::view::{FlowsStatus, PoolStatus, PortStatus, SiteStatus, TrafficStatus};
+use super::super::view::{
+    FlowsStatus, PoolStatus, PortStatus, RouterCounters, SiteStatus, TrafficStatus,
+};
 use super::*;
 
 fn service(reals: Vec<RealStatus>) -> ServiceStatus {
@@ -73,6 +77,8 @@ fn status() -> Status {
             mode: "native".to_owned(),
             because: None,
         }],
+        routers: Vec::new(),
+        vrrp_refused: BTreeMap::new(),
         services: vec![web],
         flows: FlowsStatus::default(),
         pool: None,
@@ -116,4 +122,59 @@ fn a_pool_tells_its_use() {
     });
     let text = render(&status);
     assert!(text.contains("\npool: 120 flows, 10000 ports\n"), "{text}");
+}
+
+#[test]
+fn virtual_routers_come_first_with_what_keeps_them_down() {
+    let router = |family: &str, state: &str| RouterStatus {
+        name: "site".to_owned(),
+        family: family.to_owned(),
+        interface: "eth0".to_owned(),
+        vrid: 51,
+        group: "site".to_owned(),
+        vips: vec!["10.77.0.100".parse().unwrap()],
+        state: state.to_owned(),
+        since: None,
+        priority: 150,
+        base_priority: 150,
+        failing: Vec::new(),
+        fault: None,
+        peer: Some("10.77.0.4".parse().unwrap()),
+        peer_priority: 100,
+        counters: RouterCounters {
+            takeovers: 1,
+            sent: 120,
+            heard: 2,
+            ..Default::default()
+        },
+        notices: BTreeMap::new(),
+    };
+    let routers = vec![
+        router("ipv4", "active"),
+        RouterStatus {
+            priority: 80,
+            failing: vec!["interface eth1".to_owned()],
+            fault: Some("interface eth0 has no link-local IPv6 address".to_owned()),
+            peer: None,
+            ..router("ipv6", "initialize")
+        },
+    ];
+    let text = render(&Status {
+        routers,
+        ..status()
+    });
+    let (text, _) = text.split_once("SERVICE").unwrap();
+    expect![[r#"
+        lb1 (viaduct-lb 0.1.0), /etc/viaduct/site.toml of 2026-01-02T03:04:05Z, generation 2
+        eth0: native XDP
+
+        ROUTER     INTERFACE  STATE       PEER            VRID   PRIORITY  TAKEOVERS  ADVERTS
+        site ipv4  eth0       active      10.77.0.4, 100    51        150          1  120 + 2
+        site ipv6  eth0       initialize  nobody heard      51  80 of 150          1  120 + 2
+
+        site ipv6 TAKES NO PART: interface eth0 has no link-local IPv6 address
+        site ipv6 failing: interface eth1
+
+    "#]]
+    .assert_eq(text);
 }

@@ -193,3 +193,174 @@ fn replies_of_nat_are_found_by_real_server_and_port() {
     );
     assert_eq!((reply(80), reply(9010)), (None, None));
 }
+
+/// A virtual router on [`INTERFACE`] with these VIPs.
+fn owner(index: u16, mac: Option<Mac>, vips: &[u8]) -> RouterWish {
+    let vips = vips
+        .iter()
+        .map(|last| Ipv4Addr::new(10, 0, 0, *last).into());
+    RouterWish {
+        index,
+        ifindex: INTERFACE,
+        mac,
+        vips: vips.collect(),
+        local: Vec::new(),
+    }
+}
+
+fn of_routers(routers: Vec<RouterWish>) -> Wish {
+    Wish {
+        routers,
+        ..five([1, 1])
+    }
+}
+
+fn vip(tables: &Tables, last: u8) -> Option<(u32, u32, bool)> {
+    let address = Addr::from(Ipv4Addr::new(10, 0, 0, last));
+    let mut entries = tables.vips.values();
+    let entry = entries.find(|entry| entry.address == address && entry.tcp.is_there())?;
+    Some((entry.tcp.router(), entry.tcp.len(), entry.tcp.is_local()))
+}
+
+#[test]
+fn a_router_that_goes_takes_its_number_along_and_leaves_the_services() {
+    let mut memo = Memo::default();
+    let mut loaded = Tables::default();
+    let steps = [
+        // A VIP with services and one without; then one of them alone, another router's; then none.
+        (vec![owner(7, None, &[100, 200])], Some(8), Some(8)),
+        (vec![owner(3, None, &[200])], Some(0), Some(4)),
+        (vec![], Some(0), None),
+    ];
+    for (routers, served, bare) in steps {
+        let wanted = complete(build(&of_routers(routers), &loaded, &mut memo));
+        apply(&mut loaded, &wanted);
+        assert_eq!(vip(&loaded, 100).map(|vip| vip.0), served);
+        assert!(vip(&loaded, 100).is_some_and(|vip| vip.1 > 0));
+        assert_eq!(vip(&loaded, 200), bare.map(|router| (router, 0, false)));
+    }
+    assert!(loaded.routers.is_empty());
+}
+
+#[test]
+fn a_lease_goes_on_while_its_router_stays_where_it_is() {
+    let mut memo = Memo::default();
+    let virtual_mac = Some(Mac([0, 0, 0x5e, 0, 1, 7]));
+    let away = RouterWish {
+        ifindex: INTERFACE + 1,
+        ..owner(7, virtual_mac, &[100])
+    };
+    let first = of_routers(vec![owner(7, None, &[100])]);
+    let loaded = complete(build(&first, &Tables::default(), &mut memo));
+    let fresh = |routers, loaded: &Tables, memo: &mut Memo| {
+        let wanted = complete(build(&of_routers(routers), loaded, memo));
+        diff(loaded, &wanted).iter().find_map(|op| {
+            if let MapOp::PutRouter { at, fresh, .. } = op {
+                return Some((*at, *fresh));
+            }
+            None
+        })
+    };
+    let more = vec![owner(7, None, &[100, 200])];
+    assert_eq!(
+        fresh(more, &loaded, &mut memo),
+        None,
+        "nothing of it changes"
+    );
+    let renamed = vec![owner(7, virtual_mac, &[100])];
+    assert_eq!(fresh(renamed, &loaded, &mut memo), Some((7, false)));
+    assert_eq!(fresh(vec![away], &loaded, &mut memo), Some((7, true)));
+    let other = vec![owner(6, None, &[100])];
+    assert_eq!(fresh(other, &loaded, &mut memo), Some((6, true)));
+}
+
+#[test]
+fn a_virtual_address_is_that_of_the_vlan_that_its_router_is_in() {
+    let vlan = Interface {
+        ifindex: 30,
+        flags: 0,
+        mac: Mac([3; 6]),
+        vlan: 12,
+        egress: INTERFACE,
+    };
+    let mac = Mac([0, 0, 0x5e, 0, 1, 7]);
+    let on = |index, ifindex, mac| RouterWish {
+        ifindex,
+        ..owner(index, mac, &[])
+    };
+    let wish = Wish {
+        interfaces: vec![interface(), vlan],
+        ..of_routers(vec![
+            on(0, INTERFACE, Some(mac)),
+            on(1, 30, Some(mac)),
+            on(2, 30, None),
+            on(3, 99, Some(mac)),
+        ])
+    };
+    let tables = complete(build(&wish, &Tables::default(), &mut Memo::default()));
+    let macs: Vec<_> = tables
+        .virtual_macs
+        .iter()
+        .map(|(m, r)| (m.vlan, *r))
+        .collect();
+    assert_eq!(
+        macs,
+        [(0, 0), (12, 1)],
+        "one on an interface that is not there has none"
+    );
+    assert!(
+        tables
+            .virtual_macs
+            .keys()
+            .all(|m| (m.ifindex, m.mac) == (INTERFACE, mac))
+    );
+    let router = tables.routers[&2];
+    assert_eq!(
+        (router.mac, router.ifindex, router.vlan),
+        (vlan.mac, INTERFACE, 12)
+    );
+    assert_eq!(tables.routers[&3].ifindex, 0);
+}
+
+#[test]
+fn a_routers_vip_says_whether_it_is_an_address_of_the_host() {
+    let mut memo = Memo::default();
+    let with = |local: &[u8]| {
+        let address = |last: &u8| Ipv4Addr::new(10, 0, 0, *last).into();
+        of_routers(vec![RouterWish {
+            local: local.iter().map(address).collect(),
+            ..owner(0, None, &[100, 200])
+        }])
+    };
+    let mut loaded = Tables::default();
+    // One with services, and one without; what is no VIP of the router is nothing.
+    for (local, own) in [
+        (&[100][..], (true, false)),
+        (&[200, 201], (false, true)),
+        (&[], (false, false)),
+    ] {
+        let wanted = complete(build(&with(local), &loaded, &mut memo));
+        apply(&mut loaded, &wanted);
+        let said = |last| vip(&loaded, last).is_some_and(|vip| vip.2);
+        assert_eq!((said(100), said(200)), own);
+        assert_eq!(vip(&loaded, 201), None);
+    }
+}
+
+#[test]
+fn a_routers_vip_says_whether_one_of_its_services_is_local() {
+    let local = |wish: &mut Wish, at: usize| wish.services[at].reals[0].way = Some(Way::Local);
+    let mut memo = Memo::default();
+    let mut wish = of_routers(vec![owner(0, None, &[100])]);
+    let tables = complete(build(&wish, &Tables::default(), &mut memo));
+    assert_eq!(vip(&tables, 100).map(|vip| vip.2), Some(false));
+    local(&mut wish, 3);
+    let tables = complete(build(&wish, &tables, &mut memo));
+    assert_eq!(vip(&tables, 100).map(|vip| vip.2), Some(true));
+    wish.routers.clear();
+    let tables = complete(build(&wish, &tables, &mut memo));
+    assert_eq!(
+        vip(&tables, 100).map(|vip| (vip.0, vip.2)),
+        Some((0, false))
+    );
+}

@@ -7,7 +7,7 @@ use lb_ebpf::abi::{Addr, Be16, Flow, Mac, Way as FlowWay, method, state};
 
 use super::*;
 use crate::tables::build::build;
-use crate::tables::{Memo, RealWish, ServiceWish, Standing, Way, Wish, diff};
+use crate::tables::{Memo, RealWish, RouterWish, ServiceWish, Standing, Way, Wish, diff};
 
 const TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -32,6 +32,15 @@ fn wish(up: [bool; 2]) -> Wish {
     };
     Wish {
         services: [key(), other()].map(service).to_vec(),
+        routers: vec![RouterWish {
+            index: 4,
+            ifindex: 2,
+            mac: None,
+            vips: [100, 200]
+                .map(|last| Ipv4Addr::new(10, 0, 0, last).into())
+                .to_vec(),
+            local: vec![Ipv4Addr::new(10, 0, 0, 200).into()],
+        }],
         ..Wish::default()
     }
 }
@@ -89,6 +98,13 @@ fn slots_settle_after_the_timeout_and_the_ring_is_as_new() {
     );
     assert_eq!(settled.rings.len(), 1, "shared, and the old ring is let go");
     assert_eq!(settled.service(&other()).unwrap().ring, service.ring);
+    let is_local = |tables: &Tables| -> Vec<_> {
+        tables.vips.values().map(|vip| vip.tcp.is_local()).collect()
+    };
+    assert_eq!(is_local(&settled), is_local(&tables));
+    assert!(is_local(&settled).contains(&true));
+    let owners: Vec<_> = settled.vips.values().map(|vip| vip.tcp.router()).collect();
+    assert_eq!(owners, [5, 5], "VIPs stay their router's");
     let mut applied = tables.clone();
     diff(&tables, &settled)
         .iter()

@@ -55,6 +55,127 @@ fn a_router_whose_tracking_fails_says_so_with_its_next_advert_and_yields_to_a_be
 }
 
 #[test]
+fn an_offer_that_nobody_takes_costs_no_moment_of_the_lease() {
+    let mut desk = Desk::active(100);
+    let actions = desk.give(Input::Offer);
+    assert_eq!(
+        words(&desk, &actions),
+        ["lease 2s", "advert 0", "active -> resigning: resign"]
+    );
+    for _ in 0..2 {
+        let actions = desk.ring();
+        assert_eq!(words(&desk, &actions), ["lease 2s", "advert 0"]);
+    }
+    let actions = desk.ring();
+    assert_eq!(
+        words(&desk, &actions),
+        [
+            "take over",
+            "lease 3s",
+            "advert 100",
+            "announce",
+            "resigning -> active: no_successor"
+        ]
+    );
+}
+
+#[test]
+fn an_offer_that_is_taken_is_a_resignation() {
+    let mut desk = Desk::active(100);
+    let _actions = desk.give(Input::Offer);
+    desk.wait(SECOND / 2);
+    let actions = desk.hear(20, 50);
+    assert_eq!(
+        words(&desk, &actions),
+        [
+            "step down",
+            "advert 1",
+            "resigning -> initialize: succeeded"
+        ]
+    );
+    let mut backup = Desk::backup(100);
+    let _actions = backup.give(Input::Offer);
+    assert_eq!(backup.router.state(), State::Initialize);
+}
+
+#[test]
+fn an_offer_that_was_slept_through_leaves_a_backup() {
+    let mut desk = Desk::active(100);
+    let _actions = desk.give(Input::Offer);
+    desk.wait(SECOND * 3);
+    let actions = desk.give(Input::Timer);
+    assert_eq!(
+        words(&desk, &actions),
+        ["step down", "resigning -> backup: woken_late"]
+    );
+}
+
+#[test]
+fn the_longest_list_of_actions_has_room() {
+    let mut desk = Desk::new(params(255));
+    let _actions = desk.give(Input::Startup);
+    let _actions = desk.give(Input::Resign);
+    desk.wait(SECOND * 3);
+    let actions = desk.give(Input::Startup);
+    assert_eq!(actions.len(), 7);
+    assert_eq!(desk.router.state(), State::Active);
+}
+
+#[test]
+fn a_stop_during_an_offer_is_a_resignation() {
+    let mut desk = Desk::active(100);
+    let _actions = desk.give(Input::Offer);
+    assert!(desk.give(Input::Resign).is_empty());
+    for _ in 0..3 {
+        assert_eq!(desk.router.state(), State::Resigning);
+        let _actions = desk.ring();
+    }
+    assert_eq!(desk.router.state(), State::Initialize);
+}
+
+#[test]
+fn a_group_is_active_together() {
+    let mut desk = Desk::backup(100);
+    let actions = desk.give(Input::Follow);
+    assert_eq!(
+        words(&desk, &actions),
+        [
+            "take over",
+            "lease 3s",
+            "advert 100",
+            "announce",
+            "backup -> active: group"
+        ]
+    );
+    assert!(desk.give(Input::Follow).is_empty(), "it is active already");
+}
+
+#[test]
+fn a_group_is_backup_together_and_asks_its_successor_to_hurry() {
+    let mut desk = Desk::active(100);
+    let actions = desk.give(Input::Yield);
+    assert_eq!(
+        words(&desk, &actions),
+        ["step down", "advert 0", "active -> backup: group"]
+    );
+    assert_eq!(desk.due_in(), Some(SECOND * 3 + SECOND * 156 / 256));
+    assert!(desk.give(Input::Yield).is_empty(), "it is backup already");
+}
+
+#[test]
+fn who_takes_no_part_or_is_leaving_goes_with_no_group() {
+    let mut out = Desk::new(params(100));
+    let mut leaving = Desk::active(100);
+    let _actions = leaving.give(Input::Resign);
+    for input in [Input::Follow, Input::Yield] {
+        assert!(out.give(input).is_empty());
+        assert!(leaving.give(input).is_empty());
+    }
+    assert_eq!(out.router.state(), State::Initialize);
+    assert_eq!(leaving.router.state(), State::Resigning);
+}
+
+#[test]
 fn a_reload_is_told_at_once_and_keeps_the_state() {
     let mut desk = Desk::active(100);
     desk.wait(SECOND / 2);

@@ -9,6 +9,7 @@ mod changes;
 mod crowded;
 mod flows;
 mod fullnat;
+mod lease;
 mod persistent;
 mod pieces;
 mod quic;
@@ -44,6 +45,7 @@ pub(super) fn all() -> Vec<(&'static str, Story)> {
         quic::ALL,
         crowded::ALL,
         roads::ALL,
+        lease::ALL,
     ]
     .concat()
 }

@@ -2,6 +2,7 @@
 //!
 //! Not here: where they are sent ([`super::site`]) and how they are compared ([`super::case`]).
 
+mod arp;
 mod direct;
 mod dropped;
 mod errors;
@@ -10,10 +11,12 @@ mod kinds;
 mod lies;
 mod lies6;
 mod nat;
+mod ndp;
 mod passed;
 mod pieces;
 mod replies;
 mod replies6;
+mod routers;
 mod strange;
 mod tunnel;
 mod v6;
@@ -51,6 +54,9 @@ pub(super) fn cases() -> Vec<Case> {
         wide::cases(),
         errors::cases(),
         errors_odd::cases(),
+        routers::cases(),
+        arp::cases(),
+        ndp::cases(),
     ]
     .concat()
 }

@@ -117,6 +117,7 @@ pub(super) fn wish(changed: &[u16], ifindex: u32) -> Wish {
             })
             .collect(),
         fragments: true,
+        routers: Vec::new(),
     }
 }
 

@@ -97,7 +97,7 @@ impl World {
         self.maps.real_traffic.get_mut().clear();
         let before: Vec<_> = self.maps.flows().entries().collect();
         let mut frame = HostFrame(sent.frame.clone());
-        let verdict = decide(&mut frame, &self.maps, sent.ingress, self.now);
+        let verdict = decide(&mut frame, &self.maps, sent.ingress, self.now.into());
         let goes_on = matches!(verdict.action, Action::Transmit | Action::Redirect(_));
         let reason = verdict.reason;
         let left = Left {
@@ -154,5 +154,9 @@ impl World {
             .filter(|_| on)
             .map(|client| (Addr::from(client.0), site::route(*client)));
         self.maps.routes = routes.collect();
+        let lease = &self.maps.leases[usize::from(site::ACTIVE)];
+        for (word, until) in lease.iter().zip(site::lease(on)) {
+            word.store(until, Relaxed);
+        }
     }
 }

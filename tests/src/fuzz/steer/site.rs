@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use lb_ebpf::abi::{Be16, Interface, Mac, PoolEntry, SERVED, encapsulation, method};
 use lb_ebpf::{NextHop, Route};
 use lb_user::tables::{
-    Persistence, Quic, RealWish, Scheduler, ServiceKey, ServiceWish, Standing, Timeouts, Vip, Way,
-    Wish,
+    Persistence, Quic, RealWish, RouterWish, Scheduler, ServiceKey, ServiceWish, Standing,
+    Timeouts, Vip, Way, Wish,
 };
 
 /// Interface that most frames come in by.
@@ -143,6 +143,32 @@ pub fn wish(change: u8) -> Wish {
         services,
         pool: vec![own(POOL.into(), 64), own(POOL6.into(), 16)],
         fragments: change & 8 == 0,
+        routers: vec![router(ACTIVE), router(BACKUP)],
+    }
+}
+
+/// Index of a virtual router that has a lease while the host forwards.
+pub const ACTIVE: u16 = 1;
+/// Index of one that never has.
+const BACKUP: u16 = 2;
+
+/// The lease of [`ACTIVE`].
+pub const fn lease(forwards: bool) -> [u64; 2] {
+    if forwards { [u64::MAX; 2] } else { [0; 2] }
+}
+
+/// A virtual router on [`LAN`] with an Ethernet address of its own, and VIPs without services.
+fn router(index: u16) -> RouterWish {
+    let last = u8::try_from(index).unwrap_or(0);
+    RouterWish {
+        index,
+        ifindex: LAN,
+        mac: Some(Mac([0, 0, 0x5e, 0, 1, 0x32 + last])),
+        vips: vec![
+            IpAddr::V4(Ipv4Addr::new(10, 77, 0, 200 + last)),
+            IpAddr::V6(lan6(0x200 + index)),
+        ],
+        local: Vec::new(),
     }
 }
 

@@ -306,7 +306,13 @@ impl World {
                     let priority = heard.priority.map_or(0, Priority::get);
                     format!("hears {priority} of {}", heard.from)
                 }
-                Input::Startup | Input::Shutdown | Input::Resign | Input::Timer => {
+                Input::Startup
+                | Input::Shutdown
+                | Input::Resign
+                | Input::Offer
+                | Input::Follow
+                | Input::Yield
+                | Input::Timer => {
                     format!("{input:?}")
                 }
             };
