@@ -9,9 +9,19 @@ use tests::lab::find;
 #[test]
 fn the_datapath_bench_prints_its_table_and_writes_its_figures() -> Result<()> {
     tests::require!(root);
-    let json = std::env::temp_dir().join(format!("viaduct-bench-{}.json", std::process::id()));
+    prints_and_writes("datapath")
+}
+
+#[test]
+fn the_limiter_bench_prints_its_table_and_writes_its_figures() -> Result<()> {
+    prints_and_writes("limiter")
+}
+
+fn prints_and_writes(name: &str) -> Result<()> {
+    let file = format!("viaduct-bench-{name}-{}.json", std::process::id());
+    let json = std::env::temp_dir().join(file);
     let output = Command::new(find::program("viaduct-bench")?)
-        .args(["datapath", "--quick", "--json"])
+        .args([name, "--quick", "--json"])
         .arg(&json)
         .output()?;
     let (out, err) = (

@@ -1,13 +1,15 @@
 //! The documents against the code: snippets pass or run, lists are complete, links lead somewhere.
 //!
 //! Every fenced block has a kind: `text`; `toml`, which must pass `viaduct check`; `toml site`, the
-//! guide's site file; `toml fragment`, of which only keys may be missing; `sh HOST…`, which is run on
+//! guide's site file; `toml proxy`, which must pass `viaduct-proxy check`; `toml fragment`, of which only
+//! keys may be missing; `sh HOST…`, which is run on
 //! those hosts of a lab ([`guide`], [`realservers`]); and `sh` alone, which must be in [`NOT_RUN`].
 //!
 //! Not here: whether the documents are any good.
 
 mod guide;
 mod markdown;
+mod metrics;
 mod realservers;
 mod room;
 
@@ -17,28 +19,17 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output},
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use lb_ebpf::abi::{self, Reason};
-use tests::{
-    lab::{
-        Lab,
-        director::Director,
-        find,
-        router::VirtualRouter,
-        site::{Service, Site},
-        status::Status,
-        topology::{LB1, Method, two_directors},
-    },
-    require,
-};
+use tests::{lab::find, require};
 
 use markdown::{Document, Snippet};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const GUIDE: &str = "docs/operators-guide.md";
+const PROXY: &str = "docs/proxy.md";
 const REALSERVERS: &str = "docs/realservers.md";
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 
@@ -124,20 +115,27 @@ fn snippets(kind: &str) -> Result<Vec<Snippet>> {
 
 /// Runs `viaduct check` on a file.
 fn check(file: &Path) -> Result<Output> {
-    let mut viaduct = Command::new(find::program("viaduct")?);
-    viaduct
-        .arg("check")
-        .arg(file)
-        .output()
-        .context("cannot run viaduct")
+    check_by("viaduct", file)
 }
 
-/// The same for a text; gives whether it passed, and what was said.
+/// Runs the `check` of a program on a file.
+fn check_by(program: &str, file: &Path) -> Result<Output> {
+    let mut check = Command::new(find::program(program)?);
+    let out = check.arg("check").arg(file).output();
+    out.with_context(|| format!("cannot run {program}"))
+}
+
+/// `viaduct check` for a text; gives whether it passed, and what was said.
 fn check_text(text: &str, name: &str) -> Result<(bool, String)> {
+    check_text_by("viaduct", text, name)
+}
+
+/// The same by another program.
+fn check_text_by(program: &str, text: &str, name: &str) -> Result<(bool, String)> {
     let dir = scratch(name)?;
     let file = dir.join("site.toml");
     fs::write(&file, text)?;
-    let out = check(&file)?;
+    let out = check_by(program, &file)?;
     fs::remove_dir_all(dir)?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     Ok((out.status.success(), said))
@@ -155,7 +153,7 @@ fn every_snippet_is_of_a_kind_that_is_tested() -> Result<()> {
         let words: Vec<&str> = snippet.info.iter().map(String::as_str).collect();
         let known = matches!(
             words[..],
-            ["text"] | ["toml"] | ["toml", "site" | "fragment"] | ["sh", ..]
+            ["text"] | ["toml"] | ["toml", "site" | "fragment" | "proxy"] | ["sh", ..]
         );
         assert!(
             known,
@@ -170,6 +168,9 @@ fn toml_snippets_and_examples_pass_viaduct_check() -> Result<()> {
     require!(daemon);
     let (mut whole, mut fragments) = (0, 0);
     for snippet in snippets("toml")? {
+        if snippet.info.iter().any(|word| word == "proxy") {
+            continue;
+        }
         let (passed, said) = check_text(&snippet.text, "snippet")?;
         if snippet.info.iter().any(|word| word == "fragment") {
             fragments += 1;
@@ -197,6 +198,21 @@ fn toml_snippets_and_examples_pass_viaduct_check() -> Result<()> {
 }
 
 #[test]
+fn snippets_for_the_proxy_pass_its_check() -> Result<()> {
+    require!(proxy);
+    let mut checked = 0;
+    for snippet in snippets("toml")? {
+        if snippet.info.iter().any(|word| word == "proxy") {
+            let (passed, said) = check_text_by("viaduct-proxy", &snippet.text, "proxy-snippet")?;
+            assert!(passed && !said.contains("warning"), "{snippet}:\n{said}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 3, "only {checked} were found");
+    Ok(())
+}
+
+#[test]
 fn commands_that_no_host_is_named_for_are_listed_with_a_reason() -> Result<()> {
     let mut found = BTreeSet::new();
     for snippet in snippets("sh")? {
@@ -215,34 +231,6 @@ fn commands_that_no_host_is_named_for_are_listed_with_a_reason() -> Result<()> {
         assert!(!reason.is_empty());
     }
     Ok(())
-}
-
-/// Whether a metric is one of virtual routers: the guide's own site has none.
-fn is_of_routers(name: &str) -> bool {
-    name.starts_with("viaduct_lb_router_") || name.starts_with("viaduct_lb_vrrp_")
-}
-
-#[test]
-fn the_metrics_of_virtual_routers_are_those_of_the_guide() -> Result<()> {
-    require!(root, tools, xdp, daemon);
-    let lab = Lab::build(two_directors(Method::Dr, 1))?;
-    let router = VirtualRouter::new(Duration::from_millis(100));
-    let site = Site::new(vec![Service::web(Method::Dr, 1)]).router(router);
-    let director = Director::start(&lab, LB1, site)?;
-    director.wait_status("the director to be active", Status::is_active)?;
-    let socket = director.files().socket.as_os_str();
-    let out = Command::new("curl")
-        .args(["-sS", "http://localhost/metrics", "--unix-socket"])
-        .arg(socket)
-        .output()?;
-    let text = String::from_utf8(out.stdout)?;
-    let series = text.lines().filter(|line| !line.starts_with('#'));
-    let names = series.filter_map(|line| line.split(['{', ' ']).next().map(str::to_owned));
-    let found: BTreeSet<String> = names.filter(|name| is_of_routers(name)).collect();
-    let mut table = document(GUIDE)?.names_under("Metrics")?;
-    table.retain(|name| is_of_routers(name));
-    assert_eq!(found, table, "{GUIDE}: the table of metrics");
-    lab.finish()
 }
 
 #[test]
@@ -290,6 +278,16 @@ fn every_verb_of_xtask_that_is_named_exists() -> Result<()> {
 /// A key that no table has: the answer lists those it has.
 const UNKNOWN: &str = "zzzz = 1\n";
 
+/// The keys that a program knows in a table.
+fn known_keys(program: &str, header: &str) -> Result<BTreeSet<String>> {
+    let (_, said) = check_text_by(program, &format!("{header}{UNKNOWN}"), "keys")?;
+    let known = said
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("= help: known here: "))
+        .with_context(|| format!("{header}: keys are not told: {said}"))?;
+    Ok(known.split(", ").map(str::to_owned).collect())
+}
+
 #[test]
 fn the_guide_names_every_key_of_the_site_file_and_no_other() -> Result<()> {
     require!(daemon);
@@ -303,27 +301,58 @@ fn the_guide_names_every_key_of_the_site_file_and_no_other() -> Result<()> {
         ),
         ("`[director]`", "[director]\n"),
         ("`[[virtual_router]]`", "[[virtual_router]]\n"),
-        ("`[virtual_router.announce]`", "[virtual_router.announce]\n"),
-        ("`[[virtual_router.track]]`", "[[virtual_router.track]]\n"),
+        (
+            "`[virtual_router.announce]`",
+            "[[virtual_router]]\n[virtual_router.announce]\n",
+        ),
+        (
+            "`[[virtual_router.track]]`",
+            "[[virtual_router]]\n[[virtual_router.track]]\n",
+        ),
         ("`[[service]]`", "[[service]]\n"),
-        ("`[service.quic]`", "[service.quic]\n"),
-        ("`[service.health]`", "[service.health]\n"),
-        ("`[[service.real]]`", "[[service.real]]\n"),
+        ("`[service.quic]`", "[[service]]\n[service.quic]\n"),
+        ("`[service.health]`", "[[service]]\n[service.health]\n"),
+        ("`[[service.real]]`", "[[service]]\n[[service.real]]\n"),
     ];
     let guide = document(GUIDE)?;
     for (heading, header) in tables {
-        let parent = match header {
-            _ if header.contains("[service.") => "[[service]]\n",
-            _ if header.contains("[virtual_router.") => "[[virtual_router]]\n",
-            _ => "",
+        let header = match header {
+            _ if header.starts_with("[virtual_router.")
+                || header.starts_with("[[virtual_router.") =>
+            {
+                format!("[[virtual_router]]\n{header}")
+            }
+            _ => header.to_owned(),
         };
-        let (_, said) = check_text(&format!("{parent}{header}{UNKNOWN}"), "keys")?;
-        let known = said
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("= help: known here: "))
-            .with_context(|| format!("{header}: keys are not told: {said}"))?;
-        let known: BTreeSet<String> = known.split(", ").map(str::to_owned).collect();
+        let known = known_keys("viaduct", &header)?;
         assert_eq!(guide.names_under(heading)?, known, "{GUIDE}, {heading}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_page_of_the_proxy_names_every_key_and_no_other() -> Result<()> {
+    require!(proxy);
+    let page = document(PROXY)?;
+    let upstream = "[[proxy.upstream]]\n";
+    for table in [
+        "[proxy]",
+        "[proxy.log]",
+        "[proxy.timeouts]",
+        "[proxy.limits]",
+        "[[proxy.listener]]",
+        "[[proxy.upstream]]",
+        "[proxy.upstream.health]",
+        "[[proxy.upstream.server]]",
+        "[[proxy.route]]",
+    ] {
+        let parent = match table.contains("upstream.") {
+            true => upstream,
+            false => "",
+        };
+        let known = known_keys("viaduct-proxy", &format!("{parent}{table}\n"))?;
+        let heading = format!("`{table}`");
+        assert_eq!(page.names_under(&heading)?, known, "{PROXY}, {heading}");
     }
     Ok(())
 }
@@ -413,28 +442,30 @@ fn links_within_the_tree_lead_somewhere() -> Result<()> {
 }
 
 #[test]
-fn systemd_takes_the_unit() -> Result<()> {
-    require!(daemon);
+fn systemd_takes_the_units() -> Result<()> {
+    require!(daemon, proxy);
     if !tests::lab::require::is_installed("systemd-analyze") {
         // Past any capture of test output. Not required: a director need not have systemd.
-        let skipped = "\n==== SKIPPED: systemd_takes_the_unit: no systemd-analyze here ====";
+        let skipped = "\n==== SKIPPED: systemd_takes_the_units: no systemd-analyze here ====";
         writeln!(std::io::stderr(), "{skipped}")?;
         return Ok(());
     }
     let dir = scratch("unit")?;
     let bin = find::program("viaduct-lb")?;
     let bin = bin.parent().context("a program is in a directory")?;
-    let unit = fs::read_to_string(Path::new(ROOT).join(guide::UNIT))?;
-    let here = unit.replace(guide::SBIN, &format!("{}/", bin.display()));
-    assert_ne!(here, unit, "the unit starts nothing in {}", guide::SBIN);
-    let file = dir.join("viaduct-lb.service");
-    fs::write(&file, here)?;
-    let out = Command::new("systemd-analyze")
-        .args(["verify", "--man=no"])
-        .arg(&file)
-        .output()?;
+    for name in [guide::UNIT, "packaging/viaduct-proxy.service"] {
+        let unit = fs::read_to_string(Path::new(ROOT).join(name))?;
+        let here = unit.replace(guide::SBIN, &format!("{}/", bin.display()));
+        assert_ne!(here, unit, "the unit starts nothing in {}", guide::SBIN);
+        let file = dir.join(Path::new(name).file_name().context("a file has a name")?);
+        fs::write(&file, here)?;
+        let out = Command::new("systemd-analyze")
+            .args(["verify", "--man=no"])
+            .arg(&file)
+            .output()?;
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success() && said.is_empty(), "{name}: {said}");
+    }
     fs::remove_dir_all(dir)?;
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success() && said.is_empty(), "{said}");
     Ok(())
 }

@@ -48,4 +48,6 @@ mod vrrp;
 
 mod demo;
 
+mod proxy;
+
 mod docs;

@@ -18,7 +18,8 @@ pub mod demo;
 
 /// Skips a test out loud, or fails it when `VIADUCT_REQUIRE=1`, unless this machine has what the
 /// test needs: `root`, `tools` (the programs the lab calls), `xdp` (the built eBPF object), `daemon`
-/// (the built `viaduct-lb` and `viaduct`), `keepalived` (the other make of VRRP router).
+/// (the built `viaduct-lb` and `viaduct`), `keepalived` (the other make of VRRP router), `proxy` (the built
+/// `viaduct-proxy`, nginx and curl).
 ///
 /// Works in functions that return `anyhow::Result<()>`.
 #[macro_export]

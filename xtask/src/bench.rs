@@ -20,6 +20,10 @@ pub(crate) const BENCHES: &[(&str, &str)] = &[
         "failover",
         "what a client sees when a director fails, stops, returns; ours and keepalived",
     ),
+    (
+        "limiter",
+        "CPU time a rate limit's decision, by number of clients",
+    ),
 ];
 
 /// Arguments of the verb.

@@ -28,6 +28,14 @@ const TARGETS: &[(&str, &str, Option<&str>)] = &[
         Some("frames"),
     ),
     ("flow", "operations on the flow table", None),
+    (
+        "http",
+        "requests and answers through the proxy, cut anywhere",
+        None,
+    ),
+    ("login", "the beginning of a MySQL connection", None),
+    ("reply", "a MySQL server's answer, cut anywhere", None),
+    ("sql", "any statement, classified", None),
 ];
 
 /// Bytes of an input at most: a corpus is to be small, and a story is long with fewer.

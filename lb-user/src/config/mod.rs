@@ -13,20 +13,18 @@ use std::{collections::BTreeMap, path::Path};
 
 use daemon::{
     diagnostic::{Diagnostic, Report},
-    site::{self, Digest, ReadError},
+    site::{self, findings, prefix},
     source::SourceFile,
 };
 
 pub mod director;
 mod file;
-mod findings;
 pub mod health;
 pub mod host;
 pub mod memory;
 mod overlap;
 pub mod pool;
 pub mod ports;
-mod prefix;
 pub mod quic;
 pub mod real;
 pub mod router;
@@ -34,6 +32,7 @@ pub mod service;
 pub mod vip;
 pub mod words;
 
+pub use daemon::site::LoadError;
 pub use director::{DirectorSettings, TunnelSources};
 use findings::Findings;
 pub use health::HealthCheck;
@@ -66,37 +65,7 @@ pub struct Site {
 }
 
 /// A site file that can be used.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    /// What it says.
-    pub site: Site,
-    /// What is allowed but hardly meant; often empty.
-    pub warnings: Report,
-    /// What it is known by among peers.
-    pub digest: Digest,
-}
-
-/// Why a site file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// It cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// It has mistakes; displayed with carets.
-    #[error(transparent)]
-    Invalid(Box<Report>),
-}
-
-impl LoadError {
-    /// One line for a log or the status: the first mistake and how many more there are.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        match self {
-            Self::Read(error) => error.to_string(),
-            Self::Invalid(report) => report.summary(),
-        }
-    }
-}
+pub type Checked = site::Checked<Site>;
 
 impl Site {
     /// Reads and checks the file at `path`.
@@ -104,8 +73,7 @@ impl Site {
     /// # Errors
     /// A file that cannot be read, or has mistakes.
     pub fn load(path: &Path) -> Result<Checked, LoadError> {
-        let file = site::read(path)?;
-        Self::parse(file.source).map_err(|report| LoadError::Invalid(Box::new(report)))
+        Checked::load(path, Self::parse)
     }
 
     /// Checks a text; its name is what messages call it.
@@ -113,23 +81,7 @@ impl Site {
     /// # Errors
     /// All mistakes of the file, and its warnings among them.
     pub fn parse(source: SourceFile) -> Result<Checked, Report> {
-        let decoded = site::decode::<file::File>(source.text());
-        let mut findings = Findings::new(decoded.diagnostics, decoded.excused);
-        let site = decoded
-            .value
-            .and_then(|file| from_file(file, &mut findings));
-        let is_bad = findings.has_errors();
-        let diagnostics = findings.into_diagnostics();
-        let digest = Digest::of(source.text().as_bytes());
-        let report = Report::new(source, diagnostics);
-        match site {
-            Some(site) if !is_bad => Ok(Checked {
-                site,
-                warnings: report,
-                digest,
-            }),
-            Some(_) | None => Err(report),
-        }
+        Checked::parse(source, from_file)
     }
 }
 

@@ -201,7 +201,7 @@ fn look(site: &Site<'_>, snippet: &Snippet) -> Result<()> {
         assert_eq!(site.answers(80, 40)?, both("web"));
         assert_eq!(site.answers(8080, 40)?, both("app"));
         let mut table = document(GUIDE)?.names_under("Metrics")?;
-        table.retain(|name| !super::is_of_routers(name));
+        table.retain(|name| !super::metrics::is_of_routers(name));
         assert_eq!(metrics(site)?, table, "{GUIDE}: the table of metrics");
     }
     if text.contains("systemctl reload") {

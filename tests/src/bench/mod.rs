@@ -6,6 +6,7 @@
 
 pub mod datapath;
 pub mod failover;
+pub mod limiter;
 
 use std::path::Path;
 

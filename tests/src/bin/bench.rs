@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use tests::bench::{datapath, failover};
+use tests::bench::{datapath, failover, limiter};
 
 /// Measures Viaduct.
 #[derive(Debug, Parser)]
@@ -28,6 +28,11 @@ enum Bench {
         common: Common,
         #[command(flatten)]
         options: failover::Options,
+    },
+    /// CPU time a rate limit's decision, by number of clients.
+    Limiter {
+        #[command(flatten)]
+        common: Common,
     },
 }
 
@@ -54,6 +59,11 @@ fn main() -> Result<()> {
         }
         Bench::Failover { common, options } => {
             let report = failover::run(&options, common.only.as_deref(), common.quick)?;
+            print!("{}", report.render());
+            common.json.map_or(Ok(()), |path| report.write_json(&path))
+        }
+        Bench::Limiter { common } => {
+            let report = limiter::run(common.quick, common.only.as_deref())?;
             print!("{}", report.render());
             common.json.map_or(Ok(()), |path| report.write_json(&path))
         }

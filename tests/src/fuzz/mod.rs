@@ -3,7 +3,9 @@
 //!
 //! ```text
 //!   parse, decap ─► bytes are a frame          flow ─► bytes are operations on a table
+//!   http ─► bytes are what a client or a server of the proxy sends, and where it is cut
 //!   steer ─► bytes are a story: frames, answers to what left, changes of the site, time
+//!   login, reply ─► bytes are what a MySQL client or server sends     sql ─► bytes are a statement
 //! ```
 //!
 //! libFuzzer calls them (`cargo xtask fuzz`, the package in `tests/fuzz`), and the tests replay what
@@ -13,8 +15,12 @@
 pub mod corpus;
 pub mod decap;
 pub mod flow;
+pub mod http;
+pub mod login;
 pub mod parse;
 pub mod reader;
+pub mod reply;
+pub mod sql;
 pub mod steer;
 
 use anyhow::Result;
@@ -23,11 +29,15 @@ use anyhow::Result;
 pub type Body = fn(&[u8]) -> Result<()>;
 
 /// All targets by their names, which are those of the corpora and of `tests/fuzz/fuzz_targets`.
-pub const TARGETS: [(&str, Body); 4] = [
+pub const TARGETS: [(&str, Body); 8] = [
     ("parse", parse::parse),
     ("steer", steer::steer),
     ("decap", decap::decap),
     ("flow", flow::flow),
+    ("http", http::http),
+    ("login", login::login),
+    ("reply", reply::reply),
+    ("sql", sql::sql),
 ];
 
 /// What a fuzz target does with an input: fails as libFuzzer wants it.

@@ -49,7 +49,11 @@ impl Lab {
         self.load_at((VIP, 80).into(), options)
     }
 
-    fn load_at(&self, target: SocketAddr, options: &[&str]) -> Result<Load> {
+    /// Starts requests to a target with these options of `viaduct-demo load`.
+    ///
+    /// # Errors
+    /// When the client cannot be started.
+    pub fn load_at(&self, target: SocketAddr, options: &[&str]) -> Result<Load> {
         let target = target.to_string();
         let args = [&["load", "--target", &target], options].concat();
         Ok(Load(self.spawn(CLIENT, "load", demo()?, &args)?))

@@ -24,6 +24,7 @@ pub mod netns;
 pub mod owner;
 pub mod plan;
 pub mod process;
+pub mod proxy;
 pub mod require;
 pub mod router;
 pub mod site;

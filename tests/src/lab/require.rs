@@ -25,7 +25,12 @@ pub enum Need {
     daemon,
     /// keepalived, to get on with.
     keepalived,
+    /// The built `viaduct-proxy`, and what stands before and behind it.
+    proxy,
 }
+
+/// Web server and client of the proxy's tests, and the Debian package of each.
+const HTTP_TOOLS: [(&str, &str); 2] = [("nginx", "nginx"), ("curl", "curl")];
 
 /// The programs the lab calls, and the Debian package of each.
 const TOOLS: [(&str, &str); 5] = [
@@ -59,7 +64,11 @@ pub fn missing(needs: &[Need]) -> Result<bool> {
 /// The tools that are not installed, each with the package to install.
 #[must_use]
 pub fn missing_tools() -> Vec<String> {
-    let missing = TOOLS.iter().filter(|(tool, _)| !is_installed(tool));
+    missing_of(&TOOLS)
+}
+
+fn missing_of(tools: &[(&str, &str)]) -> Vec<String> {
+    let missing = tools.iter().filter(|(tool, _)| !is_installed(tool));
     missing
         .map(|(tool, package)| format!("`{tool}` (package {package})"))
         .collect()
@@ -86,6 +95,14 @@ impl Need {
             }
             Self::keepalived => (!is_installed("keepalived"))
                 .then(|| "not installed: `keepalived` (package keepalived)".to_owned()),
+            Self::proxy => {
+                let missing = missing_of(&HTTP_TOOLS);
+                match find::program("viaduct-proxy") {
+                    Err(error) => Some(error.to_string()),
+                    Ok(_) if missing.is_empty() => None,
+                    Ok(_) => Some(format!("not installed: {}", missing.join(", "))),
+                }
+            }
             Self::xdp => find::ebpf_object().err().map(|error| error.to_string()),
             Self::daemon => ["viaduct-lb", "viaduct"]
                 .iter()

@@ -25,6 +25,16 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     ("lb-user/src/datapath/decap.rs", VERB, VERB_IS),
     ("tests/src/lab/", VERB, VERB_IS),
     ("tests/it/", VERB, VERB_IS),
+    ("xtask/src/tidy/glossary.rs", PAIR, "this list"),
+    ("proxy/src/", PAIR, PAIR_IS),
+    ("tests/it/docs.rs", PAIR, PAIR_IS),
+    ("tests/src/lab/proxy.rs", PAIR, PAIR_IS),
+    ("xtask/src/tidy/glossary.rs", "slave", "this list"),
+    (
+        "sqlproxy/",
+        "slave",
+        "a word of SQL, and of hints that users write",
+    ),
 ];
 
 /// Words of keepalived's configuration and log.
@@ -34,6 +44,10 @@ const ITS_OWN: &str = "keepalived's own words";
 /// A word of the command line.
 const VERB: &str = "realserver";
 const VERB_IS: &str = "the command `viaduct realserver`, its room, and who runs it";
+
+/// Two words of the site file that stand beside each other.
+const PAIR: &str = "upstream server";
+const PAIR_IS: &str = "the table of the servers of an upstream";
 
 /// A word not to be used.
 #[derive(Debug, PartialEq)]

@@ -46,6 +46,16 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         &["aya", "rtnetlink"],
         "it knows no packets",
     ),
+    (
+        "proxy",
+        &["aya", "lb-ebpf", "lb-user", "rtnetlink", "vrrp"],
+        "it needs no root and knows no packets",
+    ),
+    (
+        "sqlproxy",
+        &["aya", "lb-ebpf", "lb-user", "rtnetlink"],
+        "it runs without root and knows no packets",
+    ),
 ];
 
 /// Everything by which a package reaches the world outside it.

@@ -14,10 +14,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::source::SourceFile;
 
+mod checked;
 mod decode;
+pub mod findings;
 mod mistake;
+pub mod prefix;
 mod table;
 
+pub use checked::{Checked, LoadError};
 pub use decode::{Decoded, Excused, MAX_MISTAKES, decode};
 pub use table::Table;
 

@@ -132,7 +132,7 @@ pub(super) fn plan(facts: &Facts<'_>, places: &mut Places) -> Planned {
             continue;
         };
         let instance = draft.instance(index, places);
-        let own = &facts.network.own;
+        let own = own_vips(facts, &draft);
         planned
             .wishes
             .push(draft.wish(index, instance.as_ref(), own));
@@ -233,17 +233,14 @@ impl Draft<'_> {
     }
 
     /// What the maps are to know of it.
-    fn wish(&self, index: u16, instance: Option<&Instance>, own: &BTreeSet<IpAddr>) -> RouterWish {
+    fn wish(&self, index: u16, instance: Option<&Instance>, local: Vec<IpAddr>) -> RouterWish {
         let virtual_mac = instance.filter(|instance| instance.is_virtual_mac);
         RouterWish {
             index,
             ifindex: instance.map_or(0, |instance| instance.key.ifindex),
             mac: virtual_mac.map(|instance| instance.mac),
             vips: self.shown.vips.clone(),
-            local: {
-                let vips = self.shown.vips.iter().copied();
-                vips.filter(|vip| own.contains(vip)).collect()
-            },
+            local,
         }
     }
 
@@ -273,6 +270,19 @@ impl Draft<'_> {
             board,
         })
     }
+}
+
+/// The VIPs of a router that are this host's own addresses: of the owner, or by the site file. While another
+/// serves them, what comes here is for the host itself. Not those that merely stand on an interface: the
+/// stack would refuse clients' connections in the moment of a takeover.
+fn own_vips(facts: &Facts<'_>, draft: &Draft<'_>) -> Vec<IpAddr> {
+    let is_owner = draft.shown.base_priority == Priority::OWNER.get();
+    let host = facts.site.hosts.get(facts.host);
+    let is_own = |vip: &IpAddr| {
+        is_owner && facts.network.own.contains(vip)
+            || host.is_some_and(|host| host.addresses.contains(vip))
+    };
+    draft.shown.vips.iter().copied().filter(is_own).collect()
 }
 
 /// The place of an instance: the one it has, or the next that is free. The thread may still renew the lease

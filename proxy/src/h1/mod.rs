@@ -1,0 +1,53 @@
+//! HTTP/1.1 as bytes (RFC 9112), without sockets: what a message says, where it ends, and how it is
+//! written down again.
+//!
+//! In reading order: [`scan`] finds the end of a head; [`names`] knows the headers that matter to a
+//! proxy; [`target`], [`request`] and [`response`] read a head and decide the framing of the body; [`chunked`] and
+//! [`body`] find the body's bytes; [`transfer`] turns them into what is sent on.
+//!
+//! Strict: what two readers could understand differently is refused, not repaired ([`refusal`] says
+//! why, and with which status). Names and values are split by httparse; everything about framing is
+//! decided here. Not here: sockets, time, routes, and which headers are added on the way (`forward`).
+
+pub mod body;
+pub mod chunked;
+pub mod names;
+pub mod refusal;
+pub mod request;
+pub mod response;
+pub mod scan;
+pub mod target;
+pub mod trailers;
+pub mod transfer;
+
+#[cfg(test)]
+mod tests;
+
+pub use refusal::Refusal;
+
+/// The two versions spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    Http11,
+}
+
+impl Version {
+    fn from_minor(minor: Option<u8>) -> Self {
+        match minor {
+            Some(0) => Self::Http10,
+            Some(_) | None => Self::Http11,
+        }
+    }
+
+    /// As it stands in a message.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+        }
+    }
+}

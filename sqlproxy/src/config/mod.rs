@@ -1,0 +1,246 @@
+//! The site file's tables that sqlproxies read, as values that hold only what can be served.
+//!
+//! In reading order: `file` mirrors the file key by key; the domain is [`Settings`], its [`server`]s
+//! and [`user`]s, each built from its part of the file with every mistake noted in `findings`.
+//! [`SqlSite::parse`] runs it all.
+//!
+//! ```text
+//! Mycat              here
+//! balance = 0        readers = "writer"
+//! balance = 1        readers = "others"    (the default)
+//! balance = 2        readers = "all"
+//! balance = 3        readers = "replicas"
+//! slaveThreshold     max_lag, whatever the switchType
+//! maxCon, minCon     max_connections, min_connections of a server
+//! ```
+//! Not here: TOML and its errors, carets (daemon); the tables of the other daemons, which are known by
+//! name only; TLS, rules and the election's channel, which this version has no keys for.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use daemon::{
+    diagnostic::{Diagnostic, Report},
+    site::{self, Table},
+    source::SourceFile,
+};
+use toml::Spanned;
+
+use crate::session::Causal;
+
+mod file;
+mod findings;
+pub mod server;
+pub mod user;
+
+use findings::Findings;
+pub use server::{Role, Server};
+pub use user::User;
+
+/// Who answers reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readers {
+    /// The writer alone.
+    Writer,
+    /// All but the writer; the writer where none of them is up.
+    Others,
+    /// All.
+    All,
+    /// Those of role `replica`; the writer where none of them is up.
+    Replicas,
+}
+
+/// How one of several readers is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// In turn, by weight.
+    RoundRobin,
+    /// The one with the fewest connections in use, by weight.
+    LeastConnections,
+}
+
+/// Where clients come in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Listener {
+    /// An address and port.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// What is common to all sqlproxies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where status and metrics are served.
+    pub status: SocketAddr,
+    /// What sessions may rely on.
+    pub causal: Causal,
+    /// How long a replica may be waited for.
+    pub causal_timeout: Duration,
+    /// Who answers reads.
+    pub readers: Readers,
+    /// And who of them.
+    pub balance: Balance,
+    /// A replica that is further behind is left out.
+    pub max_lag: Duration,
+    /// Client connections at most.
+    pub max_clients: u32,
+    /// Sessions that may wait for a connection.
+    pub queue: u32,
+    /// And how long.
+    pub queue_timeout: Duration,
+}
+
+/// What a site file says to sqlproxies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlSite {
+    /// What is common to all.
+    pub settings: Settings,
+    /// The hosts that run one, and where clients come in there.
+    pub hosts: BTreeMap<String, Vec<Listener>>,
+    /// The servers, in the order of the file: the first primary is the first writer.
+    pub servers: Vec<Server>,
+    /// The users.
+    pub users: Vec<User>,
+}
+
+impl SqlSite {
+    /// Checks a text; its name is what messages call it. `None` where it has no `[sqlproxy]`.
+    ///
+    /// # Errors
+    /// All mistakes of the file.
+    pub fn parse(source: SourceFile) -> Result<Option<Self>, Report> {
+        let decoded = site::decode::<file::File>(source.text());
+        let mut findings = Findings::new(decoded.diagnostics, decoded.excused);
+        let site = decoded
+            .value
+            .and_then(|file| from_file(file, &mut findings));
+        if findings.has_errors() {
+            return Err(Report::new(source, findings.into_diagnostics()));
+        }
+        Ok(site)
+    }
+}
+
+fn from_file(file: file::File, findings: &mut Findings) -> Option<SqlSite> {
+    let hosts = hosts(file.hosts.unwrap_or_default(), findings);
+    let Some(Table { span, value }) = file.sqlproxy else {
+        if let Some((name, place)) = hosts
+            .iter()
+            .find_map(|(name, host)| Some((name, host.1.clone()?)))
+        {
+            let message = format!("host {name} is a sqlproxy, and there is no table `[sqlproxy]`");
+            findings.push(Diagnostic::error(place, message).help("add it, with its servers"));
+        }
+        return None;
+    };
+    let settings = settings(&value, findings);
+    let servers = server::from_file(value.server.unwrap_or_default(), &span, findings);
+    let users = user::from_file(value.user.unwrap_or_default(), findings);
+    let hosts = hosts.into_iter().map(|(name, host)| (name, host.0));
+    Some(SqlSite {
+        settings: settings?,
+        hosts: hosts.collect(),
+        servers: servers?,
+        users: users?,
+    })
+}
+
+fn settings(table: &file::SqlProxy, findings: &mut Findings) -> Option<Settings> {
+    const CAUSAL: &[(&str, Causal)] = &[
+        ("none", Causal::None),
+        ("session", Causal::Session),
+        ("global", Causal::Global),
+    ];
+    const READERS: &[(&str, Readers)] = &[
+        ("writer", Readers::Writer),
+        ("others", Readers::Others),
+        ("all", Readers::All),
+        ("replicas", Readers::Replicas),
+    ];
+    const BALANCE: &[(&str, Balance)] = &[
+        ("round-robin", Balance::RoundRobin),
+        ("least-connections", Balance::LeastConnections),
+    ];
+    let (ms, secs) = (Duration::from_millis, Duration::from_secs);
+    let status = match &table.status {
+        None => Some(SocketAddr::from(([127, 0, 0, 1], 9146))),
+        Some(value) => tcp(value, findings),
+    };
+    let causal = findings.word(table.causal.as_ref(), "causal", CAUSAL, Causal::Session);
+    let wait = table.causal_timeout.as_ref();
+    let causal_timeout = findings.duration(wait, "causal_timeout", (ms(1), secs(60)), secs(1));
+    let readers = findings.word(table.readers.as_ref(), "readers", READERS, Readers::Others);
+    let balance = table.balance.as_ref();
+    let balance = findings.word(balance, "balance", BALANCE, Balance::RoundRobin);
+    let lag = table.max_lag.as_ref();
+    let max_lag = findings.duration(lag, "max_lag", (secs(1), secs(86_400)), secs(10));
+    let clients = table.max_clients.as_ref();
+    let max_clients = findings.number(clients, "max_clients", (1, 1_000_000), 10_000);
+    let queue = findings.number(table.queue.as_ref(), "queue", (0, 1_000_000), 1_000);
+    let wait = table.queue_timeout.as_ref();
+    let queue_timeout = findings.duration(wait, "queue_timeout", (ms(1), secs(600)), secs(5));
+    Some(Settings {
+        status: status?,
+        causal: causal?,
+        causal_timeout: causal_timeout?,
+        readers: readers?,
+        balance: balance?,
+        max_lag: max_lag?,
+        max_clients: max_clients?,
+        queue: queue?,
+        queue_timeout: queue_timeout?,
+    })
+}
+
+fn tcp(value: &Spanned<String>, findings: &mut Findings) -> Option<SocketAddr> {
+    let text = value.get_ref();
+    let parsed = text.parse::<SocketAddr>().ok().filter(|to| to.port() != 0);
+    parsed.or_else(|| {
+        let message = format!("`{text}` is not an address with a port");
+        findings.refuse(
+            value.span(),
+            message,
+            "write for example \"127.0.0.1:9146\"",
+        )
+    })
+}
+
+/// Listeners, and the place of the host's table, by the host's name.
+type Hosts = BTreeMap<String, (Vec<Listener>, Option<std::ops::Range<usize>>)>;
+
+fn hosts(tables: BTreeMap<Spanned<String>, Table<file::Host>>, findings: &mut Findings) -> Hosts {
+    let mut hosts = Hosts::new();
+    for (name, table) in tables {
+        let Some(Table { span, value }) = table.value.sqlproxy else {
+            continue;
+        };
+        let example = "[\"10.77.0.21:8066\"]";
+        let listen = findings.required(value.listen, &span, "listen", example);
+        let listen = listen.map(Spanned::into_inner).unwrap_or_default();
+        let listeners: Vec<Listener> = listen
+            .iter()
+            .filter_map(|at| listener(at, findings))
+            .collect();
+        hosts.insert(name.into_inner(), (listeners, Some(span)));
+    }
+    hosts
+}
+
+fn listener(value: &Spanned<String>, findings: &mut Findings) -> Option<Listener> {
+    let text = value.get_ref();
+    if text.starts_with('/') {
+        // What the kernel takes for a unix socket's path, with its NUL.
+        if text.len() < 108 {
+            return Some(Listener::Unix(PathBuf::from(text)));
+        }
+        return findings.refuse(
+            value.span(),
+            "a path too long for a socket",
+            "write up to 107 bytes",
+        );
+    }
+    tcp(value, findings).map(Listener::Tcp)
+}
+
+#[cfg(test)]
+mod tests;
