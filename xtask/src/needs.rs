@@ -45,16 +45,10 @@ pub(crate) fn lab() -> Vec<Need> {
             SAME,
         ),
         need("tcpdump", "captures of a failed test", "tcpdump", SAME),
-        need(
-            "nginx",
-            "the rate limiter is compared with it",
-            "nginx",
-            SAME,
-        ),
         need("curl", "requests to the demonstration site", "curl", SAME),
         need(
             "nginx",
-            "the web server behind the proxy in its tests",
+            "the web server behind the proxy in its tests; the rate limiter is compared with it",
             "nginx",
             SAME,
         ),
