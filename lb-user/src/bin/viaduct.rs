@@ -75,45 +75,26 @@ const EX_LEFT: u8 = 3;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Check { file } => return check(&file),
+        Command::Check { file } => Ok(check(&file)),
         Command::Status {
             json,
             watch,
             socket,
-        } => status(&socket, json, watch),
-        Command::Drain(options) => match drained(async || options.run().await) {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
-        Command::Undrain(options) => match drained(async || options.run().await) {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
-        Command::Resign(options) => match ordered(async || options.run().await) {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
-        Command::Rejoin(options) => match ordered(async || options.run().await) {
-            Ok(code) => return code,
-            Err(error) => Err(error),
-        },
-        Command::Explain(options) => match explain(&options) {
-            Ok(code) => return ExitCode::from(code),
-            Err(error) => Err(error),
-        },
-        Command::Realserver { verb } => match realserver(&verb) {
-            Ok(true) => Ok(()),
-            Ok(false) => return ExitCode::FAILURE,
-            Err(error) => Err(error),
-        },
+        } => status(&socket, json, watch).map(|()| ExitCode::SUCCESS),
+        Command::Drain(options) => drained(async || options.run().await),
+        Command::Undrain(options) => drained(async || options.run().await),
+        Command::Resign(options) => ordered(async || options.run().await),
+        Command::Rejoin(options) => ordered(async || options.run().await),
+        Command::Explain(options) => explain(&options).map(ExitCode::from),
+        Command::Realserver { verb } => realserver(&verb).map(|is_well| match is_well {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("viaduct: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| {
+        eprintln!("viaduct: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 #[expect(clippy::print_stdout, reason = "the answer of the command")]

@@ -1,4 +1,4 @@
-//! Array maps as memory of this process: the one room of the daemon with `unsafe`.
+//! Array maps as memory of this process: with `ha/sys.rs` all the daemon's `unsafe`.
 //!
 //! A mapped array is words that packets read and write while we do: atomics, all of them, and never
 //! a plain reference to what is in it. Not here: what the words mean ([`super::maps`]).

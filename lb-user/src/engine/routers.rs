@@ -209,7 +209,7 @@ impl Engine {
             now.refused.entry(ifindex).or_default();
         }
         for shown in &shown {
-            shown.tell_news_since(&now.shown);
+            tell_news(shown, &now.shown);
         }
         self.dirty |= wishes != now.wishes;
         now.shown = shown;
@@ -393,5 +393,30 @@ impl Engine {
         std::mem::take(&mut self.routers.notifier)
             .finish(SCRIPTS)
             .await;
+    }
+}
+
+/// Logs what is new about what keeps it from taking part.
+fn tell_news(now: &Shown, before: &[Shown]) {
+    let is_same = |other: &&Shown| other.router == now.router && other.family == now.family;
+    let before = before.iter().find(is_same);
+    let before_fault = before.and_then(|before| before.fault.as_ref());
+    let router = &now.router;
+    match (&now.fault, before_fault) {
+        (Some(fault), before) if before != Some(fault) => {
+            warn!(%router, %fault, "virtual router takes no part");
+        }
+        (None, Some(_)) => info!(%router, "virtual router takes part again"),
+        _ => {}
+    }
+    let before_failing = before.map(|before| &before.failing[..]).unwrap_or_default();
+    if now.failing != before_failing {
+        let failing = now.failing.join(", ");
+        let failing = if failing.is_empty() {
+            "nothing"
+        } else {
+            &failing
+        };
+        info!(%router, %failing, "virtual router's tracking");
     }
 }

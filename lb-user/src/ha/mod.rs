@@ -8,8 +8,8 @@
 //! ```
 //!
 //! In reading order: [`instance`] what is to be played; [`group`] who goes together; [`announcing`]
-//! and [`wire`] what is sent when; [`sockets`] and [`sys`] the edge; [`driver`] all of it on one
-//! thread; [`board`] what it lets others see. Beside the thread, in the engine: [`priority`], [`track`]
+//! and [`wire`] what is sent when; [`sockets`] and [`sys`] the edge; [`seat`] one instance at work, and
+//! [`driver`] all of them on one thread; [`board`] what it lets others see. Beside the thread, in the engine: [`priority`], [`track`]
 //! and [`notify`]; [`verbs`] are the operator's words.
 //!
 //! The thread is alone with its clock: it allocates nothing, logs nothing and waits for nobody once an

@@ -32,7 +32,7 @@ mod findings;
 pub mod server;
 pub mod user;
 
-use findings::Findings;
+use findings::{Findings, OrDefault as _};
 pub use server::{Role, Server};
 pub use user::User;
 
@@ -166,19 +166,19 @@ fn settings(table: &file::SqlProxy, findings: &mut Findings) -> Option<Settings>
         None => Some(SocketAddr::from(([127, 0, 0, 1], 9146))),
         Some(value) => tcp(value, findings),
     };
-    let causal = findings.word(table.causal.as_ref(), "causal", CAUSAL, Causal::Session);
+    let causal = findings.word_or(table.causal.as_ref(), "causal", CAUSAL, Causal::Session);
     let wait = table.causal_timeout.as_ref();
-    let causal_timeout = findings.duration(wait, "causal_timeout", (ms(1), secs(60)), secs(1));
-    let readers = findings.word(table.readers.as_ref(), "readers", READERS, Readers::Others);
+    let causal_timeout = findings.time_or(wait, "causal_timeout", (ms(1), secs(60)), secs(1));
+    let readers = findings.word_or(table.readers.as_ref(), "readers", READERS, Readers::Others);
     let balance = table.balance.as_ref();
-    let balance = findings.word(balance, "balance", BALANCE, Balance::RoundRobin);
+    let balance = findings.word_or(balance, "balance", BALANCE, Balance::RoundRobin);
     let lag = table.max_lag.as_ref();
-    let max_lag = findings.duration(lag, "max_lag", (secs(1), secs(86_400)), secs(10));
+    let max_lag = findings.time_or(lag, "max_lag", (secs(1), secs(86_400)), secs(10));
     let clients = table.max_clients.as_ref();
-    let max_clients = findings.number(clients, "max_clients", (1, 1_000_000), 10_000);
-    let queue = findings.number(table.queue.as_ref(), "queue", (0, 1_000_000), 1_000);
+    let max_clients = findings.number_or(clients, "max_clients", (1, 1_000_000), 10_000);
+    let queue = findings.number_or(table.queue.as_ref(), "queue", (0, 1_000_000), 1_000);
     let wait = table.queue_timeout.as_ref();
-    let queue_timeout = findings.duration(wait, "queue_timeout", (ms(1), secs(600)), secs(5));
+    let queue_timeout = findings.time_or(wait, "queue_timeout", (ms(1), secs(600)), secs(5));
     Some(Settings {
         status: status?,
         causal: causal?,

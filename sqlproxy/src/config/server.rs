@@ -12,7 +12,10 @@ use std::ops::Range;
 use daemon::diagnostic::Diagnostic;
 use daemon::site::Table;
 
-use super::{file, findings::Findings};
+use super::{
+    file,
+    findings::{Findings, OrDefault as _},
+};
 
 /// Servers at most.
 pub const MOST: usize = 64;
@@ -87,12 +90,12 @@ fn server(table: Table<file::Server>, findings: &mut Findings) -> Option<Server>
         })
     });
     let role = findings.required(value.role.as_ref(), &span, "role", "\"primary\"");
-    let role = role.and_then(|role| findings.word(Some(role), "role", ROLES, Role::Replica));
-    let weight = findings.number(value.weight.as_ref(), "weight", (0, 10_000), 100);
+    let role = role.and_then(|role| findings.word_or(Some(role), "role", ROLES, Role::Replica));
+    let weight = findings.number_or(value.weight.as_ref(), "weight", (0, 10_000), 100);
     let most = value.max_connections.as_ref();
-    let max_connections = findings.number(most, "max_connections", (1, 20_000), 200);
+    let max_connections = findings.number_or(most, "max_connections", (1, 20_000), 200);
     let least = value.min_connections.as_ref();
-    let min_connections = findings.number(least, "min_connections", (0, 20_000), 4);
+    let min_connections = findings.number_or(least, "min_connections", (0, 20_000), 4);
     let (max_connections, min_connections) = (max_connections?, min_connections?);
     if let Some(least) = least.filter(|_| min_connections > max_connections) {
         let message = format!("min_connections {min_connections} is more than {max_connections}");

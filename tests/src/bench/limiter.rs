@@ -252,7 +252,7 @@ impl Draw {
         *state ^= *state << 13;
         *state ^= *state >> 7;
         *state ^= *state << 17;
-        let few = self == Self::MostlyFew && (*state >> 8) % 10 != 0;
+        let few = self == Self::MostlyFew && !(*state >> 8).is_multiple_of(10);
         let clients = if few { clients / 100 } else { clients };
         let scaled = (*state >> 32) * u64::from(clients);
         u32::try_from(scaled >> 32).unwrap_or(0)

@@ -192,10 +192,7 @@ impl Load {
     /// # Errors
     /// When its output is not what it should be.
     pub fn progress(&self) -> Result<Progress> {
-        let output = self.0.output()?;
-        // The last line may be half written: those before it are whole.
-        let whole = output.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        match whole.lines().last().map(serde_json::from_str).transpose()? {
+        match self.0.last_line()? {
             Some(Line::Progress(progress)) => Ok(progress),
             Some(Line::Summary(_)) => bail!("the load ended too early: {}", self.0.story()),
             None => Ok(Progress::default()),
@@ -271,7 +268,7 @@ impl Downloads {
     /// When they have not soon, or all is over before.
     pub fn wait_under_way(&self, begun: u64, bytes: u64) -> Result<()> {
         let found = eventually(SOON, &format!("{begun} downloads under way"), || {
-            Ok(match self.last_line()? {
+            Ok(match self.0.last_line()? {
                 Some(downloads::Line::Progress(now)) if now.over > 0 => {
                     bail!("some are over already: {now:?}")
                 }
@@ -291,16 +288,9 @@ impl Downloads {
     /// When they do not end soon.
     pub fn finish(&self) -> Result<downloads::Summary> {
         self.0.wait_exit()?;
-        match self.last_line()? {
+        match self.0.last_line()? {
             Some(downloads::Line::Summary(summary)) => Ok(summary),
             _ => bail!("no summary: {}", self.0.story()),
         }
-    }
-
-    fn last_line(&self) -> Result<Option<downloads::Line>> {
-        let output = self.0.output()?;
-        let whole = output.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        let last = whole.lines().last().map(serde_json::from_str).transpose();
-        last.with_context(|| self.0.story())
     }
 }

@@ -23,6 +23,8 @@ use nix::{
     unistd::Pid,
 };
 
+use serde::de::DeserializeOwned;
+
 use super::{
     owner::Life,
     wait::{SOON, eventually},
@@ -129,6 +131,17 @@ impl Process {
     pub fn exit(&self) -> Result<Option<ExitStatus>> {
         let mut child = self.0.child.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(child.try_wait()?)
+    }
+
+    /// The last whole line of its standard output (the one behind it may be half written), read as JSON; none before the first.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is something else.
+    pub fn last_line<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        let output = self.output()?;
+        let whole = output.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let last = whole.lines().last().map(serde_json::from_str).transpose();
+        last.with_context(|| self.story())
     }
 
     /// Waits for its end.

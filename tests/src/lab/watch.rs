@@ -6,7 +6,6 @@
 use std::{net::IpAddr, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use serde::de::DeserializeOwned;
 
 use super::{
     Lab, find,
@@ -93,7 +92,7 @@ impl Probing {
     /// # Errors
     /// When it ended, or says something else than it should.
     pub fn progress(&self) -> Result<probe::Progress> {
-        Ok(match last_line(&self.0)? {
+        Ok(match self.0.last_line()? {
             Some(probe::Line::Progress(progress)) => progress,
             Some(probe::Line::Summary(_)) => bail!("ended too early: {}", self.0.story()),
             None => probe::Progress::default(),
@@ -117,7 +116,7 @@ impl Probing {
     /// When it does not end well.
     pub fn finish(&self) -> Result<Probed> {
         self.0.terminate()?;
-        match last_line(&self.0)? {
+        match self.0.last_line()? {
             Some(probe::Line::Summary(summary)) => Ok(summary),
             _ => bail!("no summary: {}", self.0.story()),
         }
@@ -130,7 +129,7 @@ impl Asking {
     /// # Errors
     /// When it ended, or says something else than it should.
     pub fn progress(&self) -> Result<slots::Progress> {
-        Ok(match last_line(&self.0)? {
+        Ok(match self.0.last_line()? {
             Some(whohas::Line::Progress(progress)) => progress,
             Some(whohas::Line::Summary(_)) => bail!("ended too early: {}", self.0.story()),
             None => slots::Progress::default(),
@@ -176,17 +175,9 @@ impl Asking {
     /// When it does not end well.
     pub fn finish(&self) -> Result<Asked> {
         self.0.terminate()?;
-        match last_line(&self.0)? {
+        match self.0.last_line()? {
             Some(whohas::Line::Summary(summary)) => Ok(summary),
             _ => bail!("no summary: {}", self.0.story()),
         }
     }
-}
-
-/// The last whole line that a program wrote.
-fn last_line<T: DeserializeOwned>(process: &Process) -> Result<Option<T>> {
-    let output = process.output()?;
-    let whole = output.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    let last = whole.lines().last().map(serde_json::from_str).transpose();
-    last.with_context(|| process.story())
 }

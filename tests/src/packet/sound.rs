@@ -35,11 +35,16 @@ pub fn sound(came: &[u8], left: Left<'_>) -> Result<()> {
         let from = if is_virtual(came) { 6 } else { 0 };
         return same(came.get(from..), left.get(from..), "it was changed");
     }
-    match reason {
-        Reason::AnsweredArp => return answered_arp(came, left),
-        Reason::AnsweredNdp => return answered_ndp(came, left),
-        Reason::AnsweredEcho => return answered_echo(came, left),
-        _ => {}
+    let answers = [
+        (
+            Reason::AnsweredArp,
+            answered_arp as fn(&[u8], &[u8]) -> Result<()>,
+        ),
+        (Reason::AnsweredNdp, answered_ndp),
+        (Reason::AnsweredEcho, answered_echo),
+    ];
+    if let Some((_, answered)) = answers.iter().find(|(of, _)| *of == reason) {
+        return answered(came, left);
     }
     let packet = anatomy::of(came).context("it is no packet, and goes on")?;
     if reason == Reason::TooBigTold {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use health::Verdict;
 use lb_ebpf::abi::ROUTERS_MAX;
-use tracing::{info, warn};
 use vrrp::{Family, Params, Priority};
 
 use crate::config::{MacChoice, RouterHost, Site, Track, TrackTarget, VirtualRouter};
@@ -82,33 +81,6 @@ pub(crate) struct Shown {
     pub(crate) fault: Option<String>,
     /// Where it stands; `None` where there is nothing to play.
     pub(crate) board: Option<Arc<Board>>,
-}
-
-impl Shown {
-    /// Logs what is new about what keeps it from taking part.
-    pub(super) fn tell_news_since(&self, before: &[Self]) {
-        let is_same = |other: &&Self| other.router == self.router && other.family == self.family;
-        let before = before.iter().find(is_same);
-        let before_fault = before.and_then(|before| before.fault.as_ref());
-        let router = &self.router;
-        match (&self.fault, before_fault) {
-            (Some(fault), before) if before != Some(fault) => {
-                warn!(%router, %fault, "virtual router takes no part");
-            }
-            (None, Some(_)) => info!(%router, "virtual router takes part again"),
-            _ => {}
-        }
-        let before_failing = before.map(|before| &before.failing[..]).unwrap_or_default();
-        if self.failing != before_failing {
-            let failing = self.failing.join(", ");
-            let failing = if failing.is_empty() {
-                "nothing"
-            } else {
-                &failing
-            };
-            info!(%router, %failing, "virtual router's tracking");
-        }
-    }
 }
 
 /// What the thread is to play, and what there is to show.

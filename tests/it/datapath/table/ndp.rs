@@ -113,6 +113,7 @@ fn told(link: Eth, target: Ipv6Addr, at: Mac, to: Option<Ipv6Addr>) -> Ipv6<Othe
         .other(58, &message)
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn answered_here() -> Vec<Case> {
     let answered = |name: &str, request: Ipv6<Other>, target, at, to| {
         let answer = told(request.link(), target, at, to);

@@ -138,6 +138,7 @@ fn pings() -> Vec<Case> {
     cases
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn odd_pings() -> Vec<Case> {
     let reason = Reason::NotTcpOrUdp;
     let to_active = || to_director().ipv4(CLIENT, ACTIVE.vip());
