@@ -35,11 +35,12 @@ mod words;
 pub use announce::Announce;
 pub use part::RouterHost;
 pub(super) use part::{PartDraft, parts};
+pub(crate) use settings::{STOP, handing_over};
 pub use track::{TRACKS_MAX, Track, TrackTarget};
 pub use words::{MacChoice, Transport};
 
 /// Protocol machines of a site at most: a virtual router with VIPs of both families is two.
-pub const ROUTERS_MAX: usize = 1024;
+pub const ROUTERS_MAX: usize = lb_ebpf::abi::ROUTERS_MAX as usize;
 
 /// A virtual router, as far as it is the same on all hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,6 +18,7 @@ use vrrp::{Interval, Refusal, State};
 
 use super::{Engine, Event};
 use crate::config::TrackTarget;
+use crate::config::router::{STOP, handing_over};
 use crate::ha::board::RefusedBoard;
 use crate::ha::notify::{Notifier, Word};
 use crate::ha::track::{Script, Scripts};
@@ -29,8 +30,6 @@ pub(crate) use plan::Shown;
 
 /// A plan that was handed over is handed over again after this time, where it could not be played.
 const RETRY: Duration = Duration::from_secs(10);
-/// Handing over may take no longer than this: the unit's TimeoutStopSec is a minute.
-const PATIENCE_MAX: Duration = Duration::from_secs(50);
 /// While handing over, this often is looked; and where the thread has not taken the plan yet.
 const LOOK: Duration = Duration::from_secs(1);
 const LOOK_SOON: Duration = Duration::from_millis(10);
@@ -356,9 +355,8 @@ impl Engine {
         self.plan_routers();
         let intervals = self.routers.now.plan.instances.iter();
         let longest = intervals.map(|at| at.params.interval()).max();
-        // Three times asked, an interval apart, and two more to answer.
-        let patience = longest.unwrap_or(Interval::MIN).period() * 6 + Duration::from_secs(1);
-        let until = time::now() + patience.min(PATIENCE_MAX);
+        let patience = handing_over(longest.unwrap_or(Interval::MIN).period());
+        let until = time::now() + patience.min(STOP);
         loop {
             let now = time::now();
             self.play_routers(now);

@@ -16,12 +16,9 @@ use super::{
 
 /// Whoever should wait for longer than this before it preempts should not preempt.
 const PREEMPT_DELAY_MAX: Duration = Duration::from_secs(3600);
-/// A stop waits no longer than this until the VIPs are handed over (the engine's `PATIENCE_MAX`, below
-/// `TimeoutStopSec` of packaging/viaduct-lb.service).
-const STOP: Duration = Duration::from_secs(50);
-/// What handing over takes at most: so many intervals of adverts, and so long beside them.
-const HANDING_OVER: u32 = 6;
-const BESIDE: Duration = Duration::from_secs(1);
+/// A stop waits no longer than this until the VIPs are handed over: `TimeoutStopSec` of
+/// packaging/viaduct-lb.service is a minute.
+pub(crate) const STOP: Duration = Duration::from_secs(50);
 /// An interval at which that is enough, in whole seconds.
 const INTERVAL_SAFE: Duration = Duration::from_secs(8);
 /// Bytes of a path (`PATH_MAX` in linux/limits.h, which counts a final zero).
@@ -92,9 +89,15 @@ fn interval(value: Option<&Spanned<HumanDuration>>, findings: &mut Findings) -> 
     findings.refuse(value.span(), message, help)
 }
 
+/// What handing over takes at most, at this time between two adverts: asking three times, an interval apart,
+/// and two more to answer.
+pub(crate) fn handing_over(period: Duration) -> Duration {
+    period * 6 + Duration::from_secs(1)
+}
+
 /// Notes where a stop does not wait until everything is handed over.
 fn leaves_time(value: &Spanned<HumanDuration>, findings: &mut Findings) {
-    let most = value.get_ref().0 * HANDING_OVER + BESIDE;
+    let most = handing_over(value.get_ref().0);
     if most <= STOP {
         return;
     }
