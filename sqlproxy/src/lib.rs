@@ -6,9 +6,12 @@
 //! file says of it all. All of them are pure: values go in and come out; there is no socket, clock or
 //! task.
 //!
+//! [`board`] is where the monitors write and every thread reads who the writer is.
+//!
 //! Not here yet: what drives them (listeners, pools, monitors).
 #![forbid(unsafe_code)]
 
+pub mod board;
 pub mod config;
 pub mod election;
 pub mod lexer;
