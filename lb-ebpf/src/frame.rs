@@ -13,6 +13,9 @@ use aya_ebpf::helpers::generated::{
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use crate::wire::eth::Eth;
+use crate::wire::ipv4::Ipv4;
+
 /// An Ethernet frame that can be read and rewritten in place.
 #[expect(
     clippy::len_without_is_empty,
@@ -30,6 +33,12 @@ pub trait Frame {
 
     /// The value at `offset`; `None` where the frame ends before the value does.
     fn read<T: FromBytes + Immutable>(&self, offset: usize) -> Option<T>;
+
+    /// The Ethernet header of an untagged frame and the IPv4 header behind it, if the frame is as long as
+    /// these are: whatever they say.
+    fn heads(&self) -> Option<(Eth, Ipv4)> {
+        Some((self.read(0)?, self.read(Eth::LEN)?))
+    }
 
     /// Replaces the value at `offset`; `None`, and no change, where the frame ends before it.
     #[must_use = "a write past the end does nothing"]
@@ -107,7 +116,19 @@ impl Frame for aya_ebpf::programs::XdpContext {
         let at = at(self, offset, size_of::<T>())?;
         // SAFETY: `at` proved that `size_of::<T>()` bytes from here on are in the frame, and any
         // bytes are a `T` (`FromBytes`).
-        Some(unsafe { words::read(at) })
+        Some(unsafe { words::read::<T, 0>(at) })
+    }
+
+    #[inline(always)]
+    fn heads(&self) -> Option<(Eth, Ipv4)> {
+        let at = at(self, 0, Eth::LEN + Ipv4::LEN)?;
+        // SAFETY: as in `read`; one look at the frame's end is for both.
+        Some(unsafe {
+            (
+                words::read::<Eth, 0>(at),
+                words::read::<Ipv4, { Eth::LEN }>(at),
+            )
+        })
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@
 //! places: in the kernel, where the bin of this package is a thin shell around it, and on the host,
 //! where tests and `viaduct explain` drive the very same code. Rooms in reading order:
 //! [`abi`] the maps, [`lookups`] what a decision may ask of them, [`frame`] checked access to bytes,
-//! [`wire`] headers, [`checksum`], [`parse`]; [`mod@steer`] the common path and its verdicts,
+//! [`wire`] headers, [`checksum`], [`parse`]; [`mod@steer`] the common path and its verdicts, [`mod@plain`] the same for most frames,
 //! [`stage`] what is not common; [`select`] which real server, [`track`] with memory, in [`flow`]s,
 //! by turns or load ([`schedule`]), by connection id ([`quic`]), with ports of one's own
 //! ([`fullnat`]); [`deliver`] and [`forward`] the rewrite of each forwarding method, [`icmp`]
@@ -29,6 +29,7 @@ pub mod icmp;
 pub mod lease;
 pub mod lookups;
 pub mod parse;
+pub mod plain;
 pub mod quic;
 mod replies;
 pub mod schedule;
@@ -40,6 +41,7 @@ pub mod wire;
 
 pub use frame::Frame;
 pub use lookups::{Journey, Lookups, NextHop, Route, Table};
+pub use plain::plain;
 pub use steer::{Action, Outcome, Stage, Verdict, common, steer};
 
 /// What every object needs beside its programs: a licence and a panic handler.

@@ -4,6 +4,7 @@
 #![no_main]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
+mod fib;
 mod maps;
 mod once;
 
@@ -12,7 +13,7 @@ use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns, bpf_redirect
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use lb_ebpf::abi::Reason;
-use lb_ebpf::{Action, Frame, Outcome, Verdict, common, stage};
+use lb_ebpf::{Action, Frame, Outcome, Verdict, common, plain, stage};
 
 use maps::KernelMaps;
 
@@ -21,10 +22,17 @@ use maps::KernelMaps;
 #[inline(always)]
 fn viaduct_lb(mut context: XdpContext) -> u32 {
     let ingress = ingress(&context);
-    let Some(maps) = KernelMaps::new(&context) else {
-        return XDP_PASS;
+    let maps = KernelMaps::without_scratch(&context);
+    let outcome = match plain(&mut context, &maps, ingress, now) {
+        Some(outcome) => outcome,
+        None => {
+            let Some(maps) = KernelMaps::new(&context) else {
+                return XDP_PASS;
+            };
+            common(&mut context, &maps, ingress, now)
+        }
     };
-    match common(&mut context, &maps, ingress, now) {
+    match outcome {
         Outcome::Done(verdict) => finish(verdict),
         Outcome::Call(stage) => {
             maps::call(&context, stage);

@@ -2,20 +2,16 @@
 //! [`lb_ebpf::abi`]'s.
 
 use aya_ebpf::EbpfContext as _;
-use aya_ebpf::bindings::{
-    BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
-    bpf_fib_lookup as FibLookup,
-};
-use aya_ebpf::helpers::generated::bpf_fib_lookup;
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, ProgramArray, RingBuf, lpm_trie::Key};
 use aya_ebpf::programs::XdpContext;
 use lb_ebpf::abi::{
-    ADDRESS_SLOTS, Addr, AddressEntry, BUCKETS, Be32, FLOWS_MAX, FlowEvent, FlowKey,
-    INTERFACE_SLOTS, Interface, Lease, Line, MEMBERS_MAX, Mac, NatReply, POOL_MAX, PREFIXES_MAX,
-    PoolEntry, PrefixEntry, QuicKey, REALS_MAX, RING_SLOTS_MAX, ROUTERS_MAX, Real, Reason, Router,
-    SEGMENTS_MAX, SERVICE_SLOTS, SERVICES_MAX, SLOTS_PER_LINE, Segment, Service, Slot, Traffic,
-    UNRESOLVED_BYTES, Unresolved, VirtualMac, name,
+    ADDRESS_SLOTS, Addr, AddressEntry, BUCKETS, FLOWS_MAX, FlowEvent, FlowKey, INTERFACE_SLOTS,
+    Interface, Lease, Line, MEMBERS_MAX, NatReply, POOL_MAX, PREFIXES_MAX, PoolEntry, PrefixEntry,
+    QuicKey, REALS_MAX, RING_SLOTS_MAX, ROUTERS_MAX, Real, Reason, Router, SEGMENTS_MAX,
+    SERVICE_SLOTS, SERVICES_MAX, SLOTS_PER_LINE, Segment, Service, Slot, Traffic, UNRESOLVED_BYTES,
+    Unresolved, VirtualMac, name,
 };
 use lb_ebpf::atomic::{AtomicU32, AtomicU64};
 use lb_ebpf::flow::{Found, New};
@@ -23,8 +19,9 @@ use lb_ebpf::fullnat::Opened;
 use lb_ebpf::parse::{Ends, Packet};
 use lb_ebpf::stage::Places;
 use lb_ebpf::track::Choice;
-use lb_ebpf::{Action, Frame, Journey, Lookups, NextHop, Route, Stage, Table, Verdict};
+use lb_ebpf::{Action, Frame, Journey, Lookups, Route, Stage, Table, Verdict};
 
+use crate::fib;
 use crate::once::{
     NOT_FOUND, READ, READ_DROP, flow_find, flow_is_taken, flow_record, frame_read, fullnat_open,
     schedule_least,
@@ -136,6 +133,15 @@ impl KernelMaps {
             scratch: SCRATCH.get_ptr_mut(0)?,
             ..Self::WITHOUT_FRAME
         })
+    }
+
+    /// Lookups for functions that hold nothing.
+    #[inline(always)]
+    pub(crate) const fn without_scratch(context: &XdpContext) -> Self {
+        Self {
+            context: context.ctx.cast(),
+            scratch: core::ptr::null_mut(),
+        }
     }
 
     #[inline(always)]
@@ -399,33 +405,7 @@ impl Lookups for KernelMaps {
 
     #[inline(always)]
     fn route(&self, journey: &Journey) -> Route {
-        // SAFETY: all zero is a value of this plain struct.
-        let mut query: FibLookup = unsafe { core::mem::zeroed() };
-        query.l4_protocol = journey.protocol;
-        query.ifindex = journey.ingress;
-        if journey.destination.is_v4() {
-            query.family = AF_INET;
-            query.__bindgen_anon_3.ipv4_src = journey.source.v4_word().bits();
-            query.__bindgen_anon_4.ipv4_dst = journey.destination.v4_word().bits();
-        } else {
-            query.family = AF_INET6;
-            query.__bindgen_anon_3.ipv6_src = journey.source.words().map(Be32::bits);
-            query.__bindgen_anon_4.ipv6_dst = journey.destination.words().map(Be32::bits);
-        }
-        // SAFETY: `query` has the size that is passed; the context is the program's own.
-        let answer = unsafe {
-            bpf_fib_lookup(
-                self.context,
-                &raw mut query,
-                size_of::<FibLookup>() as i32,
-                0,
-            )
-        };
-        match u32::try_from(answer) {
-            Ok(BPF_FIB_LKUP_RET_SUCCESS) => Route::Via(next_hop(&query)),
-            Ok(BPF_FIB_LKUP_RET_NO_NEIGH) => Route::Unresolved,
-            _ => Route::NotRouted,
-        }
+        fib::route(self.context, journey)
     }
 
     #[inline(always)]
@@ -447,8 +427,11 @@ impl Lookups for KernelMaps {
             if let Some(counters) = counters {
                 counters.packets += 1;
                 counters.bytes += u64::from(bytes);
-                counters.connections += u64::from(opens);
-                counters.ended += u64::from(ends);
+                // Of few packets: the others do without reading and writing.
+                if opens | ends {
+                    counters.connections += u64::from(opens);
+                    counters.ended += u64::from(ends);
+                }
             }
         }
     }
@@ -479,18 +462,4 @@ unsafe fn held<'a, T>(to: *mut T, value: T) -> &'a mut T {
     unsafe { core::arch::asm!("", options(nostack, preserves_flags)) };
     // SAFETY: the caller's promise.
     unsafe { &mut *to }
-}
-
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
-
-/// What the kernel answered as the next hop.
-#[inline(always)]
-fn next_hop(query: &FibLookup) -> NextHop {
-    NextHop {
-        ifindex: query.ifindex,
-        destination: Mac(query.dmac),
-        source: Mac(query.smac),
-        vlan: 0,
-    }
 }

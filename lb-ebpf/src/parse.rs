@@ -49,16 +49,6 @@ impl Ends {
         }
     }
 
-    /// Those of an untagged frame whose IPv4 header has no options; `None` of any other.
-    #[inline(always)]
-    pub fn plain_v4<F: Frame + ?Sized>(frame: &F, eth: &Eth) -> Option<Self> {
-        if eth.ethertype != Eth::IPV4 {
-            return None;
-        }
-        let ip: Ipv4 = frame.read(Eth::LEN)?;
-        (ip.version_ihl == Ipv4::PLAIN).then(|| Self::of_v4(&ip, Eth::LEN))
-    }
-
     /// Reads the addresses of an IPv4 header at `l3`.
     ///
     /// # Errors
@@ -86,7 +76,7 @@ impl Ends {
     }
 
     #[inline(always)]
-    const fn of_v4(ip: &Ipv4, l3: usize) -> Self {
+    pub(crate) const fn of_v4(ip: &Ipv4, l3: usize) -> Self {
         Self {
             source: Addr::from_v4_octets(ip.source),
             destination: Addr::from_v4_octets(ip.destination),
@@ -133,7 +123,8 @@ impl Ends {
 /// As [`Ends::is_martian`].
 #[inline(always)]
 pub(crate) const fn is_martian_v4([first, ..]: [u8; 4]) -> bool {
-    first == 0 || first == 127 || first >= 224
+    // 0, and from 224 on.
+    first.wrapping_sub(1) >= 223 || first == 127
 }
 
 /// As [`Ends::is_martian`].
@@ -173,6 +164,8 @@ pub struct Packet {
     pub fragment: u16,
     /// Of a fragment: names the packet it is of.
     pub fragment_id: u32,
+    /// The IPv4 header's checksum as it stands there; 0 in IPv6.
+    pub checksum: u16,
     /// Offset of the IP header in the frame.
     pub l3: usize,
     /// Offset of what the IP header carries.
@@ -223,6 +216,7 @@ impl Packet {
             dont_fragment: fragment & Ipv4::DONT_FRAGMENT != 0,
             fragment: fragment & Ipv4::FRAGMENT_MASK,
             fragment_id: u32::from(ip.id.get()),
+            checksum: u16::from_ne_bytes(ip.checksum),
             l4: ends.l3 + header,
             len: u32::from(ip.total_len.get()),
             ..Self::of(ends)
@@ -295,7 +289,7 @@ impl Packet {
 
     /// A packet between these ends of which nothing else is known.
     #[inline(always)]
-    const fn of(ends: &Ends) -> Self {
+    pub(crate) const fn of(ends: &Ends) -> Self {
         Self {
             source: ends.source,
             destination: ends.destination,
@@ -309,6 +303,7 @@ impl Packet {
             is_v6: ends.is_v6,
             fragment: 0,
             fragment_id: 0,
+            checksum: 0,
             l3: ends.l3,
             l4: ends.l3,
             len: 0,
@@ -465,6 +460,6 @@ pub(crate) fn vlan_of<F: Frame + ?Sized>(frame: &F, eth: &Eth) -> u16 {
 }
 
 #[inline(always)]
-fn wire16(bytes: [u8; 2]) -> Be16 {
+pub(crate) fn wire16(bytes: [u8; 2]) -> Be16 {
     Be16::new(u16::from_be_bytes(bytes))
 }

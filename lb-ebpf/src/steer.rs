@@ -1,8 +1,8 @@
 //! The whole decision about a frame: `steer(frame, lookups, ingress, now) -> Verdict`.
 //!
-//! The common path ([`common`]) is a program of its own and touches no per-flow memory: addresses,
-//! service, one slot of the ring, one real server. What it can't decide so it hands to a [`Stage`],
-//! which in the kernel is another program that is called. A stage reads the frame anew: it has only
+//! The common path ([`common`], and [`mod@crate::plain`] before it) is a program of its own and touches no
+//! per-flow memory: addresses, service, one slot of the ring, one real server. What it can't decide so it
+//! hands to a [`Stage`], which in the kernel is another program that is called. A stage reads the frame anew: it has only
 //! that.
 //!
 //! What is not for a virtual service passes untouched, whatever it is. Not here: the stages
@@ -17,6 +17,7 @@ use crate::forward::nat::End;
 use crate::frame::Frame;
 use crate::lookups::{Found, Lookups, find_address, find_port};
 use crate::parse::{Ends, Packet};
+use crate::plain::plain;
 use crate::replies::{reply, replying};
 use crate::wire::eth::Eth;
 use crate::wire::icmp::Icmp;
@@ -111,7 +112,8 @@ where
     F: Frame + ?Sized,
     L: Lookups + ?Sized,
 {
-    match common(frame, lookups, ingress, || now) {
+    let outcome = plain(frame, lookups, ingress, || now);
+    match outcome.unwrap_or_else(|| common(frame, lookups, ingress, || now)) {
         Outcome::Done(verdict) => verdict,
         Outcome::Call(Stage::Tracked) => stage::tracked(frame, lookups, ingress, now),
         Outcome::Call(Stage::Return) => stage::returning(frame, lookups, ingress, now),
@@ -243,7 +245,8 @@ pub(crate) fn service_of<'a, L: Lookups + ?Sized>(
     lookups.service(find_port(lookups, found.of(protocol), vip.port.get()))
 }
 
-/// The common path; the tick is asked for where a virtual router's lease is looked at, only there.
+/// The common path of any frame; the tick is asked for where a virtual router's lease is looked at, only
+/// there.
 #[inline(always)]
 pub fn common<F, L, N>(frame: &mut F, lookups: &L, ingress: u32, now: N) -> Outcome
 where
@@ -260,15 +263,6 @@ where
             return outcome;
         }
     }
-    // Most frames are plain IPv4: those have a copy of what follows that knows where the headers are.
-    // A copy for IPv6 too would be more than the kernel's verifier has patience for.
-    if let Some(ends) = Ends::plain_v4(frame, &eth) {
-        let arrival = Arrival {
-            interface,
-            ends: &ends,
-        };
-        return arrived::<F, L, N, false>(frame, &arrival, lookups, ingress, now);
-    }
     if interface.flags & ROUTERS != 0 && stage::asks(frame, &eth) {
         return Outcome::Call(Stage::Neighbour);
     }
@@ -277,13 +271,12 @@ where
         Ok(ends) => lookups.hold_ends(&mut place, ends),
         Err(reason) => return Outcome::Done(Verdict::pass(reason)),
     };
-    arrived::<F, L, N, true>(frame, &Arrival { interface, ends }, lookups, ingress, now)
+    arrived(frame, &Arrival { interface, ends }, lookups, ingress, now)
 }
 
-/// The common path of a frame that is for this host; `HELD` as of [`Lookups::hold_ends`], where what
-/// differs from path to path is worth it.
+/// The common path of a frame that is for this host.
 #[inline(always)]
-fn arrived<F, L, N, const HELD: bool>(
+fn arrived<F, L, N>(
     frame: &mut F,
     arrival: &Arrival<'_>,
     lookups: &L,
@@ -296,9 +289,8 @@ where
     N: Fn() -> u64 + Copy,
 {
     let Some(vip) = arrival.vip(lookups) else {
-        // Plain frames have plain addresses.
-        if arrival.has_nat() && (!HELD || arrival.ends.are_plain()) {
-            return beside::<F, L, HELD>(frame, arrival, lookups, ingress);
+        if arrival.has_nat() && arrival.ends.are_plain() {
+            return beside(frame, arrival, lookups, ingress);
         }
         return Outcome::Done(Verdict::pass(Reason::NotVip));
     };
@@ -314,7 +306,7 @@ where
         }
     }
     match Packet::headers(frame, arrival.ends) {
-        Ok(packet) => to_vip::<F, L, HELD>(frame, packet, vip, arrival.interface, lookups, ingress),
+        Ok(packet) => to_vip(frame, packet, vip, arrival.interface, lookups, ingress),
         Err(reason) => Outcome::Done(refused(vip, reason)),
     }
 }
@@ -332,7 +324,7 @@ pub(crate) const fn refused(vip: Found, reason: Reason) -> Verdict {
 
 /// A packet to a VIP, or to an address of fullnat.
 #[inline(always)]
-fn to_vip<F, L, const HELD: bool>(
+fn to_vip<F, L>(
     frame: &mut F,
     packet: Packet,
     vip: Found,
@@ -361,10 +353,25 @@ where
     }
     let mut place = None;
     let packet = match packet.with_ports(frame) {
-        Ok(packet) if HELD => lookups.hold(&mut place, packet),
-        Ok(packet) => place.insert(packet),
+        Ok(packet) => lookups.hold(&mut place, packet),
         Err(reason) => return Outcome::Done(refused(vip, reason)),
     };
+    to_port(frame, packet, vip, lookups, ingress)
+}
+
+/// A packet to a VIP, or to an address of fullnat, of which all is known.
+#[inline(always)]
+pub(crate) fn to_port<F, L>(
+    frame: &mut F,
+    packet: &Packet,
+    vip: Found,
+    lookups: &L,
+    ingress: u32,
+) -> Outcome
+where
+    F: Frame + ?Sized,
+    L: Lookups + ?Sized,
+{
     match service_at(packet, vip.of(packet.protocol), lookups) {
         At::Service(service) => request(frame, packet, service, lookups, ingress),
         At::Pool => Outcome::Call(Stage::Return),
@@ -452,12 +459,7 @@ where
 /// A packet to no VIP, where nat is used: a reply of a real server, or an ICMP error on its way
 /// from there to a client.
 #[inline(always)]
-fn beside<F, L, const HELD: bool>(
-    frame: &mut F,
-    arrival: &Arrival<'_>,
-    lookups: &L,
-    ingress: u32,
-) -> Outcome
+fn beside<F, L>(frame: &mut F, arrival: &Arrival<'_>, lookups: &L, ingress: u32) -> Outcome
 where
     F: Frame + ?Sized,
     L: Lookups + ?Sized,
@@ -487,8 +489,7 @@ where
     }
     let mut place = None;
     let packet = match packet.with_ports(frame) {
-        Ok(packet) if HELD => lookups.hold(&mut place, packet),
-        Ok(packet) => place.insert(packet),
+        Ok(packet) => lookups.hold(&mut place, packet),
         Err(_) => return Outcome::Done(Verdict::pass(Reason::ReplyMalformed)),
     };
     let Some(real) = replying(packet, source, lookups) else {

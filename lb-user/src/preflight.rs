@@ -95,7 +95,7 @@ impl Facts {
             capabilities: capabilities(),
             forwards_v4: is_on("/proc/sys/net/ipv4/ip_forward"),
             forwards_v6: is_on("/proc/sys/net/ipv6/conf/all/forwarding"),
-            addresses: crate::identity::addresses(),
+            addresses: daemon::host::addresses(),
             reserved: pool::ranges(&fs::read_to_string(pool::RESERVED).unwrap_or_default()),
             arp: routers::arp(),
             vlans: routers::vlans(),

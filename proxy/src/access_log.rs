@@ -54,6 +54,8 @@ pub struct Entry<'a> {
     pub retries: u8,
     /// By what it is known.
     pub id: &'a [u8],
+    /// What its limits said, and the zone that did; if any applied.
+    pub limit: Option<(&'a str, &'a str)>,
 }
 
 impl Entry<'_> {
@@ -111,6 +113,9 @@ impl Entry<'_> {
         )?;
         if let Some(server) = self.server {
             write!(out, ",\"server\":\"{server}\"")?;
+        }
+        if let Some((word, zone)) = self.limit {
+            write!(out, ",\"limit\":\"{word}\",\"zone\":\"{zone}\"")?;
         }
         out.extend_from_slice(b"}\n");
         Ok(())
@@ -295,6 +300,7 @@ mod tests {
         server: None,
         retries: 1,
         id: b"00",
+        limit: None,
     };
 
     fn line(entry: &Entry<'_>, format: LogFormat) -> String {
@@ -316,6 +322,7 @@ mod tests {
     fn json_is_json() {
         let entry = Entry {
             server: Some(([10, 0, 0, 1], 80).into()),
+            limit: Some(("DELAYED", "login")),
             ..ENTRY
         };
         let text = line(&entry, LogFormat::Json);
@@ -324,6 +331,10 @@ mod tests {
         assert_eq!(value["user_agent"], "curl\\\u{1}");
         assert_eq!(value["server"], "10.0.0.1:80");
         assert_eq!(value["microseconds"], 1500);
+        assert_eq!(
+            (&value["limit"], &value["zone"]),
+            (&"DELAYED".into(), &"login".into())
+        );
     }
 
     #[test]

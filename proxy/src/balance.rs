@@ -1,11 +1,12 @@
 //! Chooses a server for a request. Pure: what is known of the servers goes in, a place comes out.
 //!
-//! Not here: what is known of them (`server`), and connections.
+//! Not here: what is known of them (`server`, `plan`), cookies that name one (`persistence`), and
+//! connections.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher as _},
-    net::IpAddr,
-};
+use std::hash::Hasher as _;
+use std::net::{IpAddr, SocketAddr};
+
+use siphasher::sip::SipHasher13;
 
 use crate::config::Balance;
 
@@ -18,6 +19,8 @@ pub struct Candidate {
     pub is_up: bool,
     /// Requests under way to it.
     pub active: u32,
+    /// What it draws lots with: [`seed`] of its address, wherever it stands in the site file.
+    pub seed: u64,
 }
 
 /// What a choice remembers for the next one.
@@ -27,27 +30,38 @@ pub struct Memory {
     credits: Vec<i32>,
     /// Where the last choice among equals was.
     last: usize,
+    /// What two are drawn by.
+    chance: u64,
 }
 
 impl Memory {
-    /// Chooses among the servers that are up and were not `tried`; `None` where there is none.
+    /// A memory that draws by this number: another one for each thread, or all draw the same.
+    #[must_use]
+    pub fn new(chance: u64) -> Self {
+        Self {
+            chance,
+            ..Self::default()
+        }
+    }
+
+    /// Chooses among the servers that are up; `None` where there is none. What has the same `key`
+    /// gets the same server where `balance` goes by it.
     pub fn choose(
         &mut self,
         balance: Balance,
-        client: IpAddr,
+        key: u64,
         count: usize,
         candidate: impl Fn(usize) -> Candidate,
     ) -> Option<usize> {
-        let usable = |place: &usize| {
-            let candidate = candidate(*place);
-            candidate.is_up && candidate.weight > 0
-        };
         match balance {
             Balance::RoundRobin => self.round_robin(count, candidate),
             Balance::LeastConnections => self.least(count, candidate),
-            Balance::Source => (0..count)
-                .filter(usable)
-                .max_by_key(|&place| draw(client, place, candidate(place).weight)),
+            Balance::TwoChoices => self.two(count, candidate),
+            Balance::Source | Balance::Hash => (0..count)
+                .map(|place| (place, candidate(place)))
+                .filter(|(_, candidate)| is_usable(candidate))
+                .max_by_key(|(_, candidate)| draw(key, candidate))
+                .map(|(place, _)| place),
         }
     }
 
@@ -60,12 +74,12 @@ impl Memory {
         let mut total = 0;
         let mut best: Option<usize> = None;
         for place in 0..count {
-            let Candidate { weight, is_up, .. } = candidate(place);
-            if !is_up || weight == 0 {
+            let this = candidate(place);
+            if !is_usable(&this) {
                 continue;
             }
-            total += i32::from(weight);
-            self.credits[place] += i32::from(weight);
+            total += i32::from(this.weight);
+            self.credits[place] += i32::from(this.weight);
             if best.is_none_or(|best| self.credits[place] > self.credits[best]) {
                 best = Some(place);
             }
@@ -81,7 +95,7 @@ impl Memory {
         for step in 1..=count {
             let place = (self.last + step) % count;
             let this = candidate(place);
-            if !this.is_up || this.weight == 0 {
+            if !is_usable(&this) {
                 continue;
             }
             let busier = |a: &Candidate, b: &Candidate| {
@@ -96,15 +110,75 @@ impl Memory {
         self.last = place;
         Some(place)
     }
+
+    /// Two are drawn, and of these the one that would have fewer for its weight with this request.
+    /// Two that see the same numbers do not rush to the same server, as with the least of all.
+    fn two(&mut self, count: usize, candidate: impl Fn(usize) -> Candidate) -> Option<usize> {
+        let usable = || (0..count).filter(|&place| is_usable(&candidate(place)));
+        let number = usable().count();
+        let first = self.below(number)?;
+        let Some(second) = self.below(number - 1) else {
+            return usable().next();
+        };
+        // Another one than the first.
+        let second = second + usize::from(second >= first);
+        let (a, b) = (usable().nth(first)?, usable().nth(second)?);
+        let load = |place: usize, other: usize| {
+            (u64::from(candidate(place).active) + 1) * u64::from(candidate(other).weight)
+        };
+        Some(if load(b, a) < load(a, b) { b } else { a })
+    }
+
+    /// A number below `end`, by chance; none where there is none.
+    fn below(&mut self, end: usize) -> Option<usize> {
+        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let drawn = (u128::from(mixed(self.chance)) * end as u128) >> 64;
+        usize::try_from(drawn).ok().filter(|drawn| *drawn < end)
+    }
 }
 
-/// What a server draws for a client: the highest wins, so that of a server that goes only its own
-/// clients move (rendezvous hashing, by weight).
-fn draw(client: IpAddr, place: usize, weight: u16) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (client, place).hash(&mut hasher);
+fn is_usable(candidate: &Candidate) -> bool {
+    candidate.is_up && candidate.weight > 0
+}
+
+/// What stands for bytes in a choice; the same on all proxies and in all versions.
+#[must_use]
+pub fn key(bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(KEYS[0], KEYS[1]);
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// What stands for a client's address in a choice.
+#[must_use]
+pub fn client_key(client: IpAddr) -> u64 {
+    match client {
+        IpAddr::V4(address) => key(&address.octets()),
+        IpAddr::V6(address) => key(&address.octets()),
+    }
+}
+
+/// What a server draws lots with.
+#[must_use]
+pub fn seed(server: SocketAddr) -> u64 {
+    mixed(client_key(server.ip()) ^ u64::from(server.port()))
+}
+
+/// Nothing secret: all proxies have to agree.
+const KEYS: [u64; 2] = [0x7669_6164_7563_7420, 0x6c6f_7473_2062_7920];
+
+/// SplitMix64's last step.
+fn mixed(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+/// What a server draws for a key: the highest wins, so that of a server that goes only its own keys
+/// move, and a new one takes its share from all and nothing else moves (rendezvous hashing, by weight).
+fn draw(key: u64, candidate: &Candidate) -> u64 {
     // -ln(u)/w is smallest where this is largest; in whole numbers, so that all proxies agree.
-    let uniform = hasher.finish() >> 11;
+    let uniform = mixed(key ^ candidate.seed) >> 11;
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -113,94 +187,10 @@ fn draw(client: IpAddr, place: usize, weight: u16) -> u64 {
     )]
     let score = {
         let unit = (uniform as f64 + 0.5) / (1_u64 << 53) as f64;
-        (f64::from(weight) / -unit.ln() * 1e6) as u64
+        (f64::from(candidate.weight) / -unit.ln() * 1e6) as u64
     };
     score
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
-    fn candidates(weights: &[u16]) -> Vec<Candidate> {
-        let of = |&weight| Candidate {
-            weight,
-            is_up: true,
-            active: 0,
-        };
-        weights.iter().map(of).collect()
-    }
-
-    fn row(balance: Balance, servers: &[Candidate], length: usize) -> Vec<usize> {
-        let mut memory = Memory::default();
-        let mut next = || memory.choose(balance, CLIENT, servers.len(), |place| servers[place]);
-        (0..length).map_while(|_| next()).collect()
-    }
-
-    #[test]
-    fn round_robin_is_by_weight_and_smooth() {
-        let servers = candidates(&[5, 1, 1]);
-        assert_eq!(row(Balance::RoundRobin, &servers, 7), [0, 0, 1, 0, 2, 0, 0]);
-        let servers = candidates(&[100, 100, 0]);
-        assert_eq!(row(Balance::RoundRobin, &servers, 4), [0, 1, 0, 1]);
-    }
-
-    #[test]
-    fn who_is_down_or_weighs_nothing_is_not_chosen() {
-        let mut servers = candidates(&[1, 1, 0]);
-        servers[0].is_up = false;
-        for balance in [
-            Balance::RoundRobin,
-            Balance::LeastConnections,
-            Balance::Source,
-        ] {
-            assert_eq!(row(balance, &servers, 3), [1, 1, 1], "{balance:?}");
-        }
-        servers[1].is_up = false;
-        for balance in [
-            Balance::RoundRobin,
-            Balance::LeastConnections,
-            Balance::Source,
-        ] {
-            assert!(row(balance, &servers, 3).is_empty(), "{balance:?}");
-        }
-    }
-
-    #[test]
-    fn the_least_busy_for_its_weight_is_chosen_and_equals_take_turns() {
-        let mut servers = candidates(&[1, 1, 2]);
-        servers[0].active = 3;
-        servers[1].active = 2;
-        servers[2].active = 5;
-        assert_eq!(row(Balance::LeastConnections, &servers, 2), [1, 1]);
-        servers[1].active = 3;
-        servers[2].active = 6;
-        assert_eq!(row(Balance::LeastConnections, &servers, 4), [1, 2, 0, 1]);
-    }
-
-    #[test]
-    fn a_client_keeps_its_server_and_only_those_of_a_lost_one_move() {
-        let mut servers = candidates(&[100, 100, 200]);
-        let choose = |servers: &[Candidate], n: u32| {
-            let client = IpAddr::from(n.to_be_bytes());
-            let mut memory = Memory::default();
-            memory.choose(Balance::Source, client, 3, |place| servers[place])
-        };
-        let before: Vec<_> = (0..4000).map(|n| choose(&servers, n)).collect();
-        let mut shares = BTreeMap::new();
-        before
-            .iter()
-            .for_each(|place| *shares.entry(*place).or_insert(0) += 1);
-        assert!((850..1150).contains(&shares[&Some(0)]), "{shares:?}");
-        assert!((1850..2150).contains(&shares[&Some(2)]), "{shares:?}");
-        servers[1].is_up = false;
-        for (n, before) in (0..).zip(&before) {
-            let after = choose(&servers, n);
-            assert!(after == *before || *before == Some(1), "client {n}");
-        }
-    }
-}
+mod tests;

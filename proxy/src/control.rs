@@ -1,22 +1,30 @@
 //! The daemon around the serving threads: it starts them, reads the site file again, probes servers,
-//! answers status and metrics, and stops them so that no client notices.
+//! answers status and metrics; how it stops, or has another process take its place, is in [`leave`].
 //!
 //! Not here: serving (`core`).
 
+mod leave;
+
+use std::time::Duration;
 use std::{
-    net::SocketAddr,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
-    time::Duration,
+    collections::HashMap,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::Context as _;
 use daemon::{
+    host::{self, Candidates},
     http::{Request, Response, UnixSocket, serve},
     notify,
     signals::{Signal, Signals},
 };
-use tokio::signal::unix::{SignalKind, signal};
+use leave::{HandOver, Leave};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+    time::MissedTickBehavior,
+};
 
 use crate::{
     access_log::{Lines, Writer},
@@ -27,14 +35,16 @@ use crate::{
         Shared,
         thread::{Listening, Order, Serving, listen},
     },
+    handover::{Inheritance, Role, deal},
     metrics,
     plan::Plan,
     prober::Probers,
+    secrets::Secrets,
     status::Status,
 };
 
-/// How often the end of connections is looked for while stopping.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often files with certificates and keys are looked at. What has changed has to rest that long.
+const LOOK_AT_FILES: Duration = Duration::from_secs(2);
 
 /// What those who ask for status are told from.
 #[derive(Debug)]
@@ -49,18 +59,24 @@ struct Control {
     threads: Vec<Serving>,
     /// Where all threads listen.
     open: Vec<SocketAddr>,
+    /// Where status is served, and whoever serves it there.
+    status: TcpListener,
+    answering: Vec<JoinHandle<()>>,
     probers: Probers,
     log: Option<Writer>,
 }
 
-/// Serves until told to stop.
+/// Sockets that listen, by where: what another process has left.
+type Sockets = HashMap<SocketAddr, Vec<TcpListener>>;
+
+/// Serves until told to stop, or until another process has its place.
 ///
 /// # Errors
 /// A site file, an address or a log file that cannot be used.
 pub fn run(options: &Run) -> anyhow::Result<()> {
     daemon::log::init(options.log_format)?;
     raise_descriptors();
-    let checked = Site::load(&options.config)?;
+    let checked = load(options)?;
     warn(&checked);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -68,39 +84,58 @@ pub fn run(options: &Run) -> anyhow::Result<()> {
     runtime.block_on(live(options, &checked))
 }
 
+/// The site file as it is for the proxy on this host.
+fn load(options: &Run) -> anyhow::Result<Checked> {
+    let mut checked = Site::load(&options.config)?;
+    let (hostname, addresses) = (host::hostname(), host::addresses());
+    let candidates = Candidates {
+        named: options.host.as_deref(),
+        hostname: hostname.as_deref(),
+        addresses: &addresses,
+    };
+    checked.site.settings = checked.site.settings_of(&candidates)?;
+    Ok(checked)
+}
+
 async fn live(options: &Run, checked: &Checked) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
     let mut reopen = signal(SignalKind::user_defined1()).context("signals")?;
-    let socket = UnixSocket::bind(&options.socket)?;
-    let settings = &checked.site.settings;
-    let status = tokio::net::TcpListener::bind(settings.status).await;
-    let status = status.with_context(|| format!("status at {}", settings.status))?;
-    let (mut control, log_thread) = Control::start(checked)?;
-    let told = Arc::clone(&control.told);
-    let answer = move |Request { path, order }: Request| {
-        let told = Arc::clone(&told);
-        // It takes no orders but signals.
-        async move { told.answer(&path).filter(|_| order.is_none()) }
+    let mut upgrade = signal(SignalKind::user_defined2()).context("signals")?;
+    let inheritance = Inheritance::take().context("the process before this one")?;
+    // Whoever takes a place over takes its path last: until then the other one serves.
+    let socket = match inheritance {
+        Some(_) => None,
+        None => Some(UnixSocket::bind(&options.socket)?),
     };
-    tokio::spawn(serve(socket, answer.clone()));
-    tokio::spawn(serve(status, answer));
+    let (mut control, log_thread) = Control::start(options, checked, socket, inheritance)?;
     tracing::info!(generation = 1, threads = control.threads.len(), "ready");
     notify::ready();
-    loop {
+    let mut looks = tokio::time::interval(LOOK_AT_FILES);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut handing: Option<HandOver> = None;
+    let leave = loop {
         tokio::select! {
             signal = signals.recv() => match signal {
-                Signal::Stop => break,
+                Signal::Stop => break Leave::Stop,
                 Signal::Reload => {
                     notify::reloading();
-                    control.reload(&options.config);
+                    control.reload(options);
                     notify::ready();
                 }
             },
+            _ = looks.tick() => control.plan().secrets.refresh(),
             _ = reopen.recv() => control.log.iter().for_each(Writer::reopen),
+            _ = upgrade.recv() => control.begin_hand_over(&mut handing).await,
+            outcome = leave::outcome(&mut handing) => match outcome {
+                Ok(pid) => break Leave::Succeeded(pid),
+                Err(error) => control.not_succeeded(error),
+            },
         }
+    };
+    if let Some(handing) = handing.take() {
+        handing.give_up();
     }
-    notify::stopping();
-    control.drain(&mut signals).await;
+    control.leave(leave, &mut signals).await;
     control.end();
     if let Some(thread) = log_thread {
         // It ends when what it has to write is written.
@@ -110,11 +145,19 @@ async fn live(options: &Run, checked: &Checked) -> anyhow::Result<()> {
 }
 
 impl Control {
-    fn start(checked: &Checked) -> anyhow::Result<(Self, Option<std::thread::JoinHandle<()>>)> {
+    /// Serves. What can fail is done before anything that clients could notice.
+    fn start(
+        options: &Run,
+        checked: &Checked,
+        socket: Option<UnixSocket>,
+        inheritance: Option<Inheritance>,
+    ) -> anyhow::Result<(Self, Option<std::thread::JoinHandle<()>>)> {
         let settings = &checked.site.settings;
         let count = threads(settings);
-        let plan = Arc::new(Plan::first(checked, count, clock::now()));
+        let secrets = Secrets::load(&checked.site, None)?;
+        let plan = Arc::new(Plan::first(checked, secrets, count, clock::now())?);
         let shared = Arc::new(Shared::default());
+        let (heir, mut left, status) = inherited(inheritance);
         let (log, log_thread) = match &settings.log {
             Some(log) => {
                 let name = log.file.as_ref().map(|path| path.display().to_string());
@@ -131,9 +174,11 @@ impl Control {
             }),
             threads: Vec::new(),
             open: Vec::new(),
+            status: status_socket(settings.status, status)?,
+            answering: Vec::new(),
             log,
         };
-        let sockets = control.sockets(&plan, count)?;
+        let sockets = control.sockets(&plan, count, &mut left)?;
         let format = settings.log.as_ref().map(|log| log.format);
         for index in 0..count {
             let lines = control.log.clone().zip(format);
@@ -141,30 +186,61 @@ impl Control {
             let serving = Serving::start(index, Arc::clone(&shared), Arc::clone(&plan), lines)?;
             control.threads.push(serving);
         }
+        control.tell_status(match socket {
+            Some(socket) => socket,
+            None => UnixSocket::take_over(&options.socket)?,
+        })?;
         control.listen(sockets, &plan);
+        if let Some(heir) = heir {
+            if let Err(error) = heir.settled() {
+                tracing::warn!(%error, "the process before this one cannot be told that this one serves");
+            }
+        }
         Ok((control, log_thread))
     }
 
-    /// The sockets that a plan needs and that are not there yet, for each thread.
-    fn sockets(&self, plan: &Plan, threads: usize) -> anyhow::Result<Vec<Vec<Listening>>> {
-        let one = |place: usize, address: SocketAddr| {
-            let socket = match self.open.contains(&address) {
-                true => None,
-                false => Some(listen(address).with_context(|| format!("listener at {address}"))?),
-            };
-            anyhow::Ok(Listening {
-                place,
-                address,
-                socket,
-            })
+    /// Answers who asks for status, by both ways.
+    fn tell_status(&mut self, socket: UnixSocket) -> anyhow::Result<()> {
+        let told = Arc::clone(&self.told);
+        let answer = move |Request { path, order }: Request| {
+            let told = Arc::clone(&told);
+            // It takes no orders but signals.
+            async move { told.answer(&path).filter(|_| order.is_none()) }
         };
-        let all = || {
-            let listeners = plan.site.listeners.iter().enumerate();
-            listeners
-                .map(|(place, listener)| one(place, listener.address))
-                .collect()
-        };
-        (0..threads).map(|_| all()).collect()
+        let status = tokio::net::TcpListener::from_std(self.status.try_clone()?)?;
+        self.answering = vec![
+            tokio::spawn(serve(socket, answer.clone())),
+            tokio::spawn(serve(status, answer)),
+        ];
+        Ok(())
+    }
+
+    /// The sockets that a plan needs and that are not there yet, for each thread. What was left by
+    /// another process is taken first, and all of it.
+    fn sockets(
+        &self,
+        plan: &Plan,
+        threads: usize,
+        left: &mut Sockets,
+    ) -> anyhow::Result<Vec<Vec<Listening>>> {
+        let mut all: Vec<Vec<Listening>> = (0..threads).map(|_| Vec::new()).collect();
+        for (place, listener) in plan.site.listeners.iter().enumerate() {
+            let address = listener.address;
+            let is_open = self.open.contains(&address);
+            let left = deal(left.remove(&address).unwrap_or_default(), threads);
+            for (listening, mut sockets) in all.iter_mut().zip(left) {
+                if sockets.is_empty() && !is_open {
+                    let socket = listen(address);
+                    sockets.push(socket.with_context(|| format!("listener at {address}"))?);
+                }
+                listening.push(Listening {
+                    place,
+                    address,
+                    sockets,
+                });
+            }
+        }
+        Ok(all)
     }
 
     fn listen(&mut self, sockets: Vec<Vec<Listening>>, plan: &Plan) {
@@ -175,8 +251,12 @@ impl Control {
         self.open = listeners.map(|listener| listener.address).collect();
     }
 
-    fn reload(&mut self, path: &Path) {
-        match self.try_reload(path) {
+    fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.told.lock().0)
+    }
+
+    fn reload(&mut self, options: &Run) {
+        match self.try_reload(options) {
             Ok(generation) => tracing::info!(generation, "reloaded"),
             Err(error) => {
                 let summary = match error.downcast_ref::<LoadError>() {
@@ -189,15 +269,16 @@ impl Control {
         }
     }
 
-    fn try_reload(&mut self, path: &Path) -> anyhow::Result<u64> {
-        let checked = Site::load(path)?;
+    fn try_reload(&mut self, options: &Run) -> anyhow::Result<u64> {
+        let checked = load(options)?;
         warn(&checked);
         let before = Arc::clone(&self.told.lock().0);
         say_what_waits(&before.site.settings, &checked.site.settings);
         let count = self.threads.len();
-        let plan = Arc::new(before.next(&checked, count));
+        let secrets = Secrets::load(&checked.site, Some(&before.secrets))?;
+        let plan = Arc::new(before.next(&checked, secrets, count)?);
         // Before anything changes: an address that cannot be had refuses the file.
-        let sockets = self.sockets(&plan, count)?;
+        let sockets = self.sockets(&plan, count, &mut Sockets::new())?;
         for thread in &self.threads {
             thread.tell(Order::Plan(Arc::clone(&plan)));
         }
@@ -208,48 +289,12 @@ impl Control {
         Ok(generation)
     }
 
-    /// Tells the directors, goes on accepting until they have heard it, then waits for the connections
-    /// there are. A second signal ends the waiting.
-    async fn drain(&mut self, signals: &mut Signals) {
-        let timeouts = self.told.lock().0.site.settings.timeouts;
-        self.told.shared.draining.store(true, Relaxed);
-        tracing::info!(announce = ?timeouts.announce, "draining");
-        tokio::select! {
-            () = tokio::time::sleep(timeouts.announce) => {}
-            () = stop_again(signals) => return,
-        }
-        for thread in &self.threads {
-            thread.tell(Order::Listen(Vec::new()));
-        }
-        tracing::info!("listeners are closed");
-        let gone = async {
-            while self.told.shared.connections.load(Relaxed) > 0 {
-                tokio::time::sleep(LOOK).await;
-                for thread in &self.threads {
-                    thread.tell(Order::CloseIdle);
-                }
-            }
-        };
-        tokio::select! {
-            () = gone => tracing::info!("all connections have ended"),
-            () = tokio::time::sleep(timeouts.drain) => {
-                let left = self.told.shared.connections.load(Relaxed);
-                tracing::warn!(left, "connections are broken off");
-            }
-            () = stop_again(signals) => {}
-        }
-    }
-
     fn end(self) {
         for thread in &self.threads {
             thread.tell(Order::End);
         }
         self.threads.into_iter().for_each(Serving::join);
     }
-}
-
-async fn stop_again(signals: &mut Signals) {
-    while signals.recv().await != Signal::Stop {}
 }
 
 impl Told {
@@ -272,13 +317,48 @@ impl Told {
                 let registry = metrics::registry(plan, Arc::clone(&self.shared));
                 Some(daemon::metrics::response(&registry))
             }
-            "/health" => Some(match self.shared.draining.load(Relaxed) {
+            "/health" => Some(match self.shared.is_leaving() {
                 true => Response::text("draining\n").status(503),
                 false => Response::text("ok\n"),
             }),
             _ => None,
         }
     }
+}
+
+/// What another process left: itself, its listeners, and where it served status.
+fn inherited(
+    inheritance: Option<Inheritance>,
+) -> (
+    Option<Inheritance>,
+    Sockets,
+    Option<(SocketAddr, TcpListener)>,
+) {
+    let (mut left, mut status) = (Sockets::new(), None);
+    let heir = inheritance.map(|mut inheritance| {
+        for one in inheritance.sockets.drain(..) {
+            let socket = TcpListener::from(one.socket);
+            match one.role {
+                Role::Listener => left.entry(one.address).or_default().push(socket),
+                Role::Status => status = Some((one.address, socket)),
+            }
+        }
+        inheritance
+    });
+    (heir, left, status)
+}
+
+/// Where status is served: the socket that was left, if it is there.
+fn status_socket(
+    address: SocketAddr,
+    left: Option<(SocketAddr, TcpListener)>,
+) -> anyhow::Result<TcpListener> {
+    if let Some((_, socket)) = left.filter(|(place, _)| *place == address) {
+        return Ok(socket);
+    }
+    let socket = TcpListener::bind(address).with_context(|| format!("status at {address}"))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 fn threads(settings: &Settings) -> usize {

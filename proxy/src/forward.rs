@@ -18,6 +18,7 @@ use crate::{
         response::Response,
         transfer::Coding,
     },
+    persistence,
 };
 
 /// What is added to heads, by the site file.
@@ -36,8 +37,16 @@ pub struct Additions {
 pub struct Peer {
     /// Its address, an IPv4 one never as IPv6.
     pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// Where it connected to, if another proxy says so.
+    pub at: Option<SocketAddr>,
     /// Whether its word counts.
     pub is_trusted: bool,
+    /// Whether it speaks TLS.
+    pub is_secure: bool,
+    /// Whether it speaks HTTP/2.
+    pub is_http2: bool,
     text: [u8; 45],
     length: u8,
 }
@@ -46,6 +55,7 @@ impl Peer {
     /// The peer at this address.
     #[must_use]
     pub fn new(address: SocketAddr, trusted: &[Network]) -> Self {
+        let port = address.port();
         let address = address.ip().to_canonical();
         let mut text = [0; 45];
         let room = text.len();
@@ -55,6 +65,10 @@ impl Peer {
         let length = if fits { room - rest.len() } else { 0 };
         Self {
             address,
+            port,
+            at: None,
+            is_secure: false,
+            is_http2: false,
             is_trusted: trusted.iter().any(|network| network.contains(address)),
             text,
             length: u8::try_from(length).unwrap_or(0),
@@ -65,6 +79,12 @@ impl Peer {
     #[must_use]
     pub fn text(&self) -> &[u8] {
         &self.text[..usize::from(self.length)]
+    }
+
+    /// What it speaks, as a scheme.
+    #[must_use]
+    pub fn scheme(&self) -> &'static [u8] {
+        if self.is_secure { b"https" } else { b"http" }
     }
 
     /// Where a request of this peer came from: the peer itself or, if it is a trusted proxy, the last
@@ -78,8 +98,7 @@ impl Peer {
         let headers = request.headers.iter().zip(&request.names).rev();
         let values = headers.filter(|(_, name)| **name == Name::ForwardedFor);
         for element in values.flat_map(|(header, _)| header.value.rsplit(|&b| b == b',')) {
-            let text = std::str::from_utf8(element.trim_ascii()).ok();
-            let Some(address) = text.and_then(|text| text.parse::<IpAddr>().ok()) else {
+            let Some(address) = address_of(element.trim_ascii()) else {
                 break;
             };
             client = address.to_canonical();
@@ -89,6 +108,13 @@ impl Peer {
         }
         client
     }
+}
+
+/// An address in `X-Forwarded-For`; some proxies write the port behind it.
+fn address_of(element: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(element).ok()?;
+    let with_port = || text.parse::<SocketAddr>().ok().map(|end| end.ip());
+    text.parse().ok().or_else(with_port)
 }
 
 /// By what a request is known in logs.
@@ -106,6 +132,10 @@ pub struct Outgoing<'a> {
     pub peer: &'a Peer,
     /// Its name where it has none yet.
     pub id: RequestId,
+    /// The cookie that is between the client and this proxy alone.
+    pub own_cookie: Option<&'a str>,
+    /// Whether the server is told that the client takes headers behind a body.
+    pub tells_te: bool,
 }
 
 impl Outgoing<'_> {
@@ -119,7 +149,10 @@ impl Outgoing<'_> {
         put(out, &[b"Host: ", request.host.unwrap_or_default(), b"\r\n"]);
         for (header, name) in request.headers.iter().zip(&request.names) {
             if self.goes_on(*name, header.name) {
-                line(out, header);
+                match self.own_cookie.filter(|_| *name == Name::Cookie) {
+                    Some(own) => persistence::write_without(header.value, own.as_bytes(), out),
+                    None => line(out, header),
+                }
             }
         }
         match request.framing {
@@ -129,9 +162,12 @@ impl Outgoing<'_> {
         if request.upgrade {
             out.extend_from_slice(b"Connection: upgrade\r\n");
         }
+        if self.tells_te && request.value(Name::Te).is_some_and(takes_trailers) {
+            out.extend_from_slice(b"TE: trailers\r\n");
+        }
         self.write_origin(additions, out);
         if let Some(via) = &additions.via {
-            put(out, &[b"Via: ", &request.version.text().as_bytes()[5..]]);
+            put(out, &[b"Via: ", request.version.number().as_bytes()]);
             put(out, &[b" ", via.as_bytes(), b"\r\n"]);
         }
         out.extend_from_slice(b"\r\n");
@@ -153,7 +189,12 @@ impl Outgoing<'_> {
             Name::ForwardedProto | Name::ForwardedOther | Name::Forwarded | Name::RequestId => {
                 self.peer.is_trusted
             }
-            Name::Via | Name::UserAgent | Name::Referer | Name::Date | Name::Other => {
+            Name::Via
+            | Name::UserAgent
+            | Name::Referer
+            | Name::Date
+            | Name::Cookie
+            | Name::Other => {
                 !(request.options.names && is_named(text, request.headers))
             }
         }
@@ -173,9 +214,14 @@ impl Outgoing<'_> {
         }
         put(out, &[peer.text(), b"\r\n"]);
         if !has(Name::ForwardedProto) {
-            out.extend_from_slice(b"X-Forwarded-Proto: http\r\n");
+            put(out, &[b"X-Forwarded-Proto: ", peer.scheme(), b"\r\n"]);
         }
-        if let Some(host) = request.host.filter(|_| !has(Name::ForwardedOther)) {
+        let has_host = || {
+            let mut headers = request.headers.iter();
+            headers.any(|header| header.name.eq_ignore_ascii_case("x-forwarded-host"))
+        };
+        let is_told = has(Name::ForwardedOther) && has_host();
+        if let Some(host) = request.host.filter(|_| !is_told) {
             put(out, &[b"X-Forwarded-Host: ", host, b"\r\n"]);
         }
         if !has(Name::RequestId) {
@@ -190,9 +236,14 @@ impl Outgoing<'_> {
             if let Some(host) = request.host {
                 put(out, &[b";host=\"", host, b"\""]);
             }
-            out.extend_from_slice(b";proto=http\r\n");
+            put(out, &[b";proto=", peer.scheme(), b"\r\n"]);
         }
     }
+}
+
+/// Whether `trailers` is what a `TE` says (RFC 9110 section 10.1.4).
+fn takes_trailers(value: &[u8]) -> bool {
+    names::list(value).any(|element| element.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// How an answer goes to its client.
@@ -209,21 +260,24 @@ impl Delivery {
     #[must_use]
     pub fn of(self, framing: Framing) -> (Coding, bool) {
         match (framing, self.version) {
-            (Framing::None | Framing::Length(_), _) => (Coding::Plain, self.keep_alive),
+            (Framing::None | Framing::Length(_), Version::Http10 | Version::Http11) => {
+                (Coding::Plain, self.keep_alive)
+            }
             (Framing::Chunked | Framing::UntilClose, Version::Http11) => {
                 (Coding::Chunked, self.keep_alive)
             }
+            (_, Version::Http2) => (Coding::Frames, self.keep_alive),
             (Framing::Chunked | Framing::UntilClose, Version::Http10) => (Coding::Plain, false),
         }
     }
 }
 
 /// Writes the head of an answer; gives how its body goes on, and whether the client's connection stays.
-/// `date` is the value of `Date` where the answer has none.
+/// `date` is the value of `Date` where the answer has none; `lines` are header lines that it gets besides.
 pub fn write_response(
     response: &Response<'_, '_>,
     delivery: Delivery,
-    (additions, date): (&Additions, &[u8]),
+    (additions, date, lines): (&Additions, &[u8], &[u8]),
     out: &mut Vec<u8>,
 ) -> (Coding, bool) {
     let (coding, keep_alive) = delivery.of(response.framing);
@@ -246,6 +300,7 @@ pub fn write_response(
             | Name::UserAgent
             | Name::Referer
             | Name::Date
+            | Name::Cookie
             | Name::Other => !(response.options.names && is_named(header.name, response.headers)),
         };
         if goes_on {
@@ -259,19 +314,29 @@ pub fn write_response(
         if !response.has_date {
             put(out, &[b"Date: ", date, b"\r\n"]);
         }
+        out.extend_from_slice(lines);
         out.extend_from_slice(match (is_switch, keep_alive, delivery.version) {
             (true, _, _) => b"Connection: upgrade\r\n",
             (false, false, _) => b"Connection: close\r\n",
             (false, true, Version::Http10) => b"Connection: keep-alive\r\n",
-            (false, true, Version::Http11) => b"",
+            (false, true, Version::Http11 | Version::Http2) => b"",
         });
     }
     if let Some(via) = &additions.via {
-        put(out, &[b"Via: ", &response.version.text().as_bytes()[5..]]);
+        put(out, &[b"Via: ", response.version.number().as_bytes()]);
         put(out, &[b" ", via.as_bytes(), b"\r\n"]);
     }
     out.extend_from_slice(b"\r\n");
     (coding, keep_alive)
+}
+
+/// Adds whole lines to a head that is written already.
+pub fn add_lines(head: &mut Vec<u8>, lines: &[u8]) {
+    if !lines.is_empty() {
+        // Before the empty line.
+        head.truncate(head.len().saturating_sub(2));
+        put(head, &[lines, b"\r\n"]);
+    }
 }
 
 /// The first line of an answer.
@@ -291,3 +356,6 @@ fn put(out: &mut Vec<u8>, pieces: &[&[u8]]) {
         out.extend_from_slice(piece);
     }
 }
+
+#[cfg(test)]
+mod tests;

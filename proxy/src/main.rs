@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Parser as _;
-use proxy::cli::{Cli, Command};
-use proxy::config::{LoadError, Site};
+use proxy::cli::{Ask, Cli, Command};
+use proxy::config::{HostError, LoadError, Site};
 use proxy::control;
+use proxy::explain::explain;
 
 /// The site file is what is wrong (sysexits.h).
 const EX_USAGE: u8 = 64;
@@ -16,24 +17,55 @@ const EX_USAGE: u8 = 64;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(options) => control::run(&options),
-        Command::Check { file } => return check(&file),
+        Command::Check {
+            file,
+            explain,
+            headers,
+            listener,
+            client,
+        } => {
+            let ask = explain.map(|asked| {
+                let [method, url] = <[String; 2]>::try_from(asked).unwrap_or_default();
+                Ask {
+                    method,
+                    url,
+                    headers,
+                    listener,
+                    client,
+                }
+            });
+            return check(&file, ask.as_ref());
+        }
         Command::Status { socket } => status(&socket),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("viaduct-proxy: {error:#}");
-            match error.downcast_ref::<LoadError>() {
-                Some(_) => ExitCode::from(EX_USAGE),
-                None => ExitCode::FAILURE,
+            match error.is::<LoadError>() || error.is::<HostError>() {
+                true => ExitCode::from(EX_USAGE),
+                false => ExitCode::FAILURE,
             }
         }
     }
 }
 
 #[expect(clippy::print_stdout, reason = "the answer of the command")]
-fn check(file: &Path) -> ExitCode {
+fn check(file: &Path, ask: Option<&Ask>) -> ExitCode {
     match Site::load(file) {
+        Ok(checked) if ask.is_some() => {
+            let told = ask.map(|ask| explain(&checked.site, ask));
+            match told.unwrap_or_else(|| Ok(String::new())) {
+                Ok(told) => {
+                    print!("{told}");
+                    ExitCode::SUCCESS
+                }
+                Err(told) => {
+                    eprintln!("viaduct-proxy: {told}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
         Ok(checked) => {
             if !checked.warnings.is_empty() {
                 eprint!("{}", checked.warnings);

@@ -4,7 +4,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use prometheus_client::{
@@ -19,8 +22,12 @@ use crate::{
     core::Shared,
     h1::Refusal,
     plan::Plan,
-    stats::{BUCKETS, Counter, PerThread, RouteStats, ServerStats},
+    preamble::Wrong,
+    queue::Counts,
+    stats::{BUCKETS, Counter, NoHandshake, PerThread, RouteStats, ServerStats},
 };
+
+mod limits;
 
 /// The registry of a plan.
 #[must_use]
@@ -40,7 +47,9 @@ impl Collector for Numbers {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.process(&mut encoder)?;
         self.routes(&mut encoder)?;
-        self.servers(&mut encoder)
+        self.servers(&mut encoder)?;
+        self.queues(&mut encoder)?;
+        limits::encode(&self.plan, &mut encoder)
     }
 }
 
@@ -104,15 +113,44 @@ impl Numbers {
         let accepted = threads.sum(|one| &one.accepted);
         let name = ("accepted_connections", "Connections that clients opened");
         counter(encoder, name, accepted)?;
-        let turned_away = threads.sum(|one| &one.turned_away);
-        let name = ("turned_away_connections", "Connections beyond the limit");
-        counter(encoder, name, turned_away)?;
+        let turned_away = [
+            ("proxy", threads.sum(|one| &one.turned_away)),
+            ("listener", threads.sum(|one| &one.turned_away_listener)),
+            ("client", threads.sum(|one| &one.turned_away_client)),
+        ];
+        let name = (
+            "turned_away_connections",
+            "Connections beyond the limit of the proxy, a listener or a client",
+        );
+        let turned_away = turned_away.map(|(bound, number)| ([("bound", bound)], number));
+        counters(encoder, name, turned_away)?;
+        let listeners = self.plan.site.listeners.iter().zip(&self.plan.doors);
+        let open = listeners
+            .map(|(listener, door)| ([("listener", &*listener.name)], u64::from(door.open())));
+        let name = ("listener_connections", "Connections of a listener");
+        gauges(encoder, name, open)?;
         let lost = threads.sum(|one| &one.log_lost);
         let name = (
             "access_log_lost_lines",
             "Lines that the access log had no room for",
         );
         counter(encoder, name, lost)?;
+        let refused = Wrong::ALL.iter().map(|wrong| {
+            let number = threads.sum(|one| &one.preambles_refused[*wrong as usize]);
+            ([("reason", wrong.label())], number)
+        });
+        let name = (
+            "refused_proxy_headers",
+            "Connections closed because of their PROXY header",
+        );
+        counters(encoder, name, refused)?;
+        let floods = threads.sum(|one| &one.floods);
+        let name = (
+            "http2_floods",
+            "HTTP/2 connections ended because they only made work",
+        );
+        counter(encoder, name, floods)?;
+        self.handshakes(encoder)?;
         let refused = Refusal::ALL.iter().map(|refusal| {
             let number = threads.sum(|one| &one.refused[*refusal as usize]);
             ([("reason", refusal.label())], number)
@@ -122,6 +160,26 @@ impl Numbers {
             "Requests that were not understood or too much",
         );
         counters(encoder, name, refused)
+    }
+
+    fn handshakes(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let threads = &self.plan.threads;
+        let made = [
+            ("full", threads.sum(|one| &one.handshakes.full)),
+            ("resumed", threads.sum(|one| &one.handshakes.resumed)),
+        ];
+        let made = made.map(|(kind, number)| ([("kind", kind)], number));
+        let name = ("tls_handshakes", "TLS handshakes with clients");
+        counters(encoder, name, made)?;
+        let failed = NoHandshake::ALL.iter().map(|why| {
+            let number = threads.sum(|one| &one.handshakes.failed[*why as usize]);
+            ([("reason", why.label())], number)
+        });
+        let name = (
+            "tls_failed_handshakes",
+            "TLS handshakes that came to nothing",
+        );
+        counters(encoder, name, failed)
     }
 
     fn each_route(&self) -> impl Iterator<Item = (&str, &PerThread<RouteStats>)> {
@@ -195,7 +253,7 @@ impl Numbers {
         let labels = |upstream: &str, server: String| {
             [("upstream", upstream.to_owned()), ("server", server)]
         };
-        let families: [Family; 4] = [
+        let families: [Family<ServerStats, Counter>; 5] = [
             ("server_requests", "Requests sent to a server", |s| {
                 &s.requests
             }),
@@ -206,6 +264,11 @@ impl Numbers {
                 "server_retries",
                 "Requests that were sent again after a server",
                 |s| &s.retries,
+            ),
+            (
+                "server_withheld_retries",
+                "Requests that were not sent again because too many were",
+                |s| &s.withheld,
             ),
             ("server_connects", "Connections opened to a server", |s| {
                 &s.connects
@@ -240,10 +303,49 @@ impl Numbers {
             up,
         )
     }
+
+    /// The lines before the servers.
+    fn queues(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let each = || {
+            let names = self.plan.site.upstreams.iter().map(|one| one.name.as_str());
+            names.zip(&self.plan.queues)
+        };
+        let waiting = each().map(|(name, queue)| ([("upstream", name)], queue.waiting().into()));
+        let name = ("queue_waiting", "Requests that wait for a server");
+        gauges(encoder, name, waiting)?;
+        let families: [Family<Counts, AtomicU64>; 4] = [
+            (
+                "queued_requests",
+                "Requests that waited for a server",
+                |c| &c.queued,
+            ),
+            (
+                "queue_full_requests",
+                "Requests for which the queue had no room",
+                |c| &c.full,
+            ),
+            (
+                "queue_late_requests",
+                "Requests that waited for too long",
+                |c| &c.late,
+            ),
+            (
+                "queue_left_requests",
+                "Requests whose client did not wait",
+                |c| &c.left,
+            ),
+        ];
+        for (name, help, count) in families {
+            let numbers = each()
+                .map(|(name, queue)| ([("upstream", name)], count(&queue.counts).load(Relaxed)));
+            counters(encoder, (name, help), numbers)?;
+        }
+        Ok(())
+    }
 }
 
 /// Name, help, and where the number is.
-type Family = (&'static str, &'static str, fn(&ServerStats) -> &Counter);
+type Family<T, N> = (&'static str, &'static str, fn(&T) -> &N);
 
 fn seconds(micros: u64) -> f64 {
     std::time::Duration::from_micros(micros).as_secs_f64()

@@ -2,12 +2,20 @@
 //!
 //! Not here: when a probe is due and what its result means (health).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use health::{Action, Input, Monitor, Outcome, probe};
 use tokio::task::JoinSet;
 
-use crate::{clock, config::HealthCheck, plan::Plan, server::ServerLife};
+use crate::{
+    clock,
+    config::HealthCheck,
+    plan::{Plan, millis},
+    server::ServerLife,
+};
 
 /// The probes of a plan; dropped, they end.
 #[derive(Debug, Default)]
@@ -25,19 +33,30 @@ impl Probers {
             let Some(check) = &upstream.health else {
                 continue;
             };
+            let began = plan.began;
             let count = u32::try_from(servers.0.len()).unwrap_or(1);
             for (nth, life) in (0..).zip(&servers.0) {
                 // Spread over the interval, so that not all are asked at once.
                 let jitter = check.spec.interval * nth / count;
                 let name = upstream.name.clone();
-                probers.spawn(follow(Arc::clone(life), check.clone(), name, jitter));
+                probers.spawn(follow(
+                    (Arc::clone(life), began),
+                    check.clone(),
+                    name,
+                    jitter,
+                ));
             }
         }
         Self { _tasks: probers }
     }
 }
 
-async fn follow(life: Arc<ServerLife>, check: HealthCheck, upstream: String, jitter: Duration) {
+async fn follow(
+    (life, began): (Arc<ServerLife>, Instant),
+    check: HealthCheck,
+    upstream: String,
+    jitter: Duration,
+) {
     let verdict = life.verdict();
     let mut monitor = Monitor::resume(check.spec, verdict, clock::now(), jitter);
     loop {
@@ -52,7 +71,7 @@ async fn follow(life: Arc<ServerLife>, check: HealthCheck, upstream: String, jit
             if let Action::Changed { from, to, reason } = action {
                 let server = life.address;
                 tracing::info!(upstream, %server, %from, %to, %reason, "health");
-                life.set_verdict(to);
+                life.judged(to, millis(began, clock::now()));
             }
         }
     }

@@ -163,6 +163,8 @@ fn request_head(head: &[u8], transfer: &mut Transfer) -> Result<(), Refusal> {
         target: &target,
         peer: &Peer::new(([192, 0, 2, 1], 50_000).into(), &[]),
         id: RequestId([b'0'; 32]),
+        own_cookie: None,
+        tells_te: false,
     };
     outgoing.write(&Additions::default(), transfer.head());
     let coding = match request.framing {
@@ -183,7 +185,12 @@ fn response_head(
     let response = Response::parse(head, &mut slots, to_head)?;
     let additions = Additions::default();
     let date = b"Sun, 06 Nov 1994 08:49:37 GMT";
-    let (coding, _) = write_response(&response, delivery, (&additions, date), transfer.head());
+    let (coding, _) = write_response(
+        &response,
+        delivery,
+        (&additions, date, b""),
+        transfer.head(),
+    );
     transfer.body(response.framing, coding);
     Ok(())
 }

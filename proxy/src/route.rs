@@ -1,15 +1,16 @@
 //! Finds the route of a request.
 //!
 //! The most particular one wins: first by host (an exact one, then the longest wildcard, then any), then
-//! by path (an exact one, then the longest beginning, then any), then by how many more conditions it has
-//! (method, headers, listener), then by the order of the file. A route whose conditions are not all met
-//! is passed over. Not here: what becomes of the request.
+//! by path (an exact one, then a pattern, then the longest beginning, then any), then by how many more
+//! conditions it has (method, headers, query, listener, client), then by the order of the file. A route
+//! whose conditions are not all met is passed over. Not here: what becomes of the request.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{cmp::Reverse, collections::HashMap, net::IpAddr};
 
 use crate::{
-    config::{Host, PathRule, Route},
+    config::{Host, PathRule, Route, Wanted},
     h1::target::without_port,
+    pattern::Groups,
 };
 
 /// What a request is asked about.
@@ -21,8 +22,12 @@ pub struct Question<'a> {
     pub host: &'a [u8],
     /// Its path, normalised.
     pub path: &'a [u8],
+    /// Its query, as it came and without the `?`.
+    pub query: &'a [u8],
     /// Its method.
     pub method: &'a [u8],
+    /// Whose it is.
+    pub client: IpAddr,
     /// Its headers.
     pub headers: &'a [httparse::Header<'a>],
 }
@@ -30,8 +35,34 @@ pub struct Question<'a> {
 /// One way to a route: a route with several paths has as many.
 #[derive(Clone, Debug)]
 struct Way {
-    route: usize,
+    found: Found,
     path: Option<PathRule>,
+}
+
+/// A route, and by which of its paths it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The route, by its place.
+    pub route: usize,
+    /// The path, by its place in the route; none where the route is for all.
+    pub path: Option<usize>,
+}
+
+/// What a request does not have that a route needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// Its path.
+    Path,
+    /// Its method.
+    Method,
+    /// Its listener.
+    Listener,
+    /// Its client.
+    Client,
+    /// The header at this place.
+    Header(usize),
+    /// The part of the query at this place.
+    Query(usize),
 }
 
 /// All routes, in the order in which they are tried.
@@ -51,17 +82,15 @@ impl Router {
     pub fn new(routes: &[Route]) -> Self {
         let mut router = Self::default();
         for (place, route) in routes.iter().enumerate() {
-            let paths = route.paths.iter().cloned().map(Some);
-            let paths: Vec<Option<PathRule>> = match route.paths.is_empty() {
-                true => vec![None],
-                false => paths.collect(),
-            };
-            let ways = || {
-                let way = |path: &Option<PathRule>| Way {
-                    route: place,
-                    path: path.clone(),
+            let ways = || -> Vec<Way> {
+                let way = |path: Option<usize>| Way {
+                    found: Found { route: place, path },
+                    path: path.map(|path| route.paths[path].clone()),
                 };
-                paths.iter().map(way).collect::<Vec<Way>>()
+                match route.paths.len() {
+                    0 => vec![way(None)],
+                    count => (0..count).map(Some).map(way).collect(),
+                }
             };
             for host in &route.hosts {
                 let (list, name) = match host {
@@ -82,34 +111,53 @@ impl Router {
             .chain(router.wildcards.values_mut());
         for list in lists.chain([&mut router.any]) {
             // Stable: what is equal stays in the order of the file.
-            list.sort_by_key(|way| particular(way, &routes[way.route]));
+            list.sort_by_key(|way| particular(way, &routes[way.found.route]));
         }
         router
     }
 
-    /// The route of a request, by its place.
+    /// The route of a request.
     #[must_use]
-    pub fn find(&self, question: &Question<'_>, routes: &[Route]) -> Option<usize> {
-        let pick = |list: &[Way]| {
+    pub fn find(&self, question: &Question<'_>, routes: &[Route]) -> Option<Found> {
+        self.walk(question.host, |list| {
             let mut ways = list.iter();
-            ways.find(|way| way.fits(question, routes))
-                .map(|way| way.route)
-        };
+            let way = ways.find(|way| way.misses(question, routes).is_none());
+            way.map(|way| way.found)
+        })
+    }
+
+    /// Every way that was looked at for a request until one was found, in that order, and what it missed.
+    #[must_use]
+    pub fn explain(&self, question: &Question<'_>, routes: &[Route]) -> Vec<(Found, Option<Miss>)> {
+        let mut looked = Vec::new();
+        self.walk(question.host, |list| {
+            let mut ways = list.iter();
+            ways.find_map(|way| {
+                let miss = way.misses(question, routes);
+                looked.push((way.found, miss));
+                miss.is_none().then_some(())
+            })
+        });
+        looked
+    }
+
+    /// Goes through the ways that a host has, the most particular first, until one is picked.
+    fn walk<T>(&self, host: &[u8], mut pick: impl FnMut(&[Way]) -> Option<T>) -> Option<T> {
         if self.exact.is_empty() && self.wildcards.is_empty() {
             return pick(&self.any);
         }
         let mut lower = [0; HOST_MAX];
-        let host = without_port(question.host);
+        let host = without_port(host);
         let host = host.strip_suffix(b".").unwrap_or(host);
         let by_host = lower.get_mut(..host.len()).and_then(|lower| {
             lower.copy_from_slice(host);
             lower.make_ascii_lowercase();
-            self.by_host(lower, pick)
+            self.by_host(lower, &mut pick)
         });
         by_host.or_else(|| pick(&self.any))
     }
 
-    fn by_host(&self, host: &[u8], pick: impl Fn(&[Way]) -> Option<usize>) -> Option<usize> {
+    fn by_host<T>(&self, host: &[u8], pick: &mut impl FnMut(&[Way]) -> Option<T>) -> Option<T> {
         let exact = self.exact.get(host).and_then(|list| pick(list));
         exact.or_else(|| {
             // From the longest ending to the shortest.
@@ -127,24 +175,44 @@ impl Router {
 fn particular(way: &Way, route: &Route) -> (u8, Reverse<usize>, Reverse<usize>) {
     let (kind, length) = match &way.path {
         Some(PathRule::Exact(path)) => (0, path.len()),
-        Some(PathRule::Prefix(prefix)) => (1, prefix.len()),
-        None => (2, 0),
+        Some(PathRule::Pattern(_)) => (1, 0),
+        Some(PathRule::Prefix(prefix)) => (2, prefix.len()),
+        None => (3, 0),
     };
     let conditions = route.headers.len()
+        + route.queries.len()
         + usize::from(!route.methods.is_empty())
-        + usize::from(!route.listeners.is_empty());
+        + usize::from(!route.listeners.is_empty())
+        + usize::from(!route.clients.is_empty());
     (kind, Reverse(length), Reverse(conditions))
 }
 
 impl Way {
-    fn fits(&self, question: &Question<'_>, routes: &[Route]) -> bool {
+    /// What a request does not have that it needs here.
+    fn misses(&self, question: &Question<'_>, routes: &[Route]) -> Option<Miss> {
         let path_fits = match &self.path {
             None => true,
             Some(PathRule::Exact(path)) => path.as_bytes() == question.path,
             Some(PathRule::Prefix(prefix)) => begins(question.path, prefix.as_bytes()),
+            Some(PathRule::Pattern(pattern)) => pattern.matches(question.path),
         };
-        path_fits && meets(&routes[self.route], question)
+        match path_fits {
+            true => misses(&routes[self.found.route], question),
+            false => Some(Miss::Path),
+        }
     }
+}
+
+/// What a path gives to `$1` and so on by the rule it was found by. A pattern allocates.
+#[must_use]
+pub fn groups<'p>(rule: Option<&PathRule>, path: &'p [u8]) -> Groups<'p> {
+    let mut groups = Groups::default();
+    match rule {
+        Some(PathRule::Pattern(pattern)) => groups = pattern.capture(path),
+        Some(PathRule::Prefix(prefix)) => groups.0[1] = path.get(prefix.len()..),
+        Some(PathRule::Exact(_)) | None => {}
+    }
+    groups
 }
 
 /// At a `/`: `/api` is the beginning of `/api` and `/api/x`, not of `/apix`.
@@ -156,121 +224,37 @@ fn begins(path: &[u8], prefix: &[u8]) -> bool {
     }
 }
 
-fn meets(route: &Route, question: &Question<'_>) -> bool {
-    let has = |(name, value): &(String, Option<String>)| {
+fn misses(route: &Route, question: &Question<'_>) -> Option<Miss> {
+    let has_header = |(name, wanted): &(String, Wanted)| {
         let mut headers = question.headers.iter();
-        headers.any(|header| {
-            header.name.eq_ignore_ascii_case(name)
-                && value
-                    .as_ref()
-                    .is_none_or(|value| value.as_bytes() == header.value)
+        headers.any(|header| header.name.eq_ignore_ascii_case(name) && wanted.is(header.value))
+    };
+    let has_query = |(name, wanted): &(String, Wanted)| {
+        let mut pairs = question.query.split(|&byte| byte == b'&');
+        pairs.any(|pair| match pair.strip_prefix(name.as_bytes()) {
+            Some([]) => wanted.is(b""),
+            Some([b'=', value @ ..]) => wanted.is(value),
+            Some(_) | None => false,
         })
     };
     let methods = &route.methods;
-    (methods.is_empty() || methods.iter().any(|one| one.as_bytes() == question.method))
-        && (route.listeners.is_empty() || route.listeners.contains(&question.listener))
-        && route.headers.iter().all(has)
+    let listeners = &route.listeners;
+    let clients = &route.clients;
+    if !methods.is_empty() && !methods.iter().any(|one| one.as_bytes() == question.method) {
+        return Some(Miss::Method);
+    }
+    if !listeners.is_empty() && !listeners.contains(&question.listener) {
+        return Some(Miss::Listener);
+    }
+    if !clients.is_empty() && !clients.iter().any(|one| one.contains(question.client)) {
+        return Some(Miss::Client);
+    }
+    let header = route.headers.iter().position(|header| !has_header(header));
+    let query = || route.queries.iter().position(|query| !has_query(query));
+    header
+        .map(Miss::Header)
+        .or_else(|| query().map(Miss::Query))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Action;
-
-    fn route(name: &str, hosts: &[&str], paths: &[&str]) -> Route {
-        Route {
-            name: name.to_owned(),
-            listeners: vec![],
-            hosts: hosts
-                .iter()
-                .map(|host| match host.strip_prefix('*') {
-                    Some(ending) => Host::Wildcard(ending.to_owned()),
-                    None => Host::Exact((*host).to_owned()),
-                })
-                .collect(),
-            paths: paths
-                .iter()
-                .map(|path| match path.strip_prefix('=') {
-                    Some(exact) => PathRule::Exact(exact.to_owned()),
-                    None => PathRule::Prefix((*path).to_owned()),
-                })
-                .collect(),
-            methods: vec![],
-            headers: vec![],
-            action: Action::Forward(0),
-        }
-    }
-
-    fn found<'r>(routes: &'r [Route], host: &str, path: &str, header: &str) -> &'r str {
-        let headers = [httparse::Header {
-            name: "X-Canary",
-            value: header.as_bytes(),
-        }];
-        let question = Question {
-            listener: 0,
-            host: host.as_bytes(),
-            path: path.as_bytes(),
-            method: if header == "post" { b"POST" } else { b"GET" },
-            headers: &headers,
-        };
-        let place = Router::new(routes).find(&question, routes);
-        place.map_or("none", |place| &routes[place].name)
-    }
-
-    #[test]
-    fn the_most_particular_host_wins_whatever_the_order() {
-        let mut routes = vec![
-            route("any", &[], &[]),
-            route("wide", &["*.example.com"], &[]),
-            route("narrow", &["*.a.example.com"], &[]),
-            route("exact", &["www.example.com", "example.com"], &[]),
-        ];
-        for _ in 0..routes.len() {
-            routes.rotate_left(1);
-            let host = |host| found(&routes, host, "/", "");
-            assert_eq!(host("www.example.com"), "exact");
-            assert_eq!(host("WWW.Example.COM:8080"), "exact");
-            assert_eq!(host("www.example.com."), "exact");
-            assert_eq!(host("example.com"), "exact");
-            assert_eq!(host("x.example.com"), "wide");
-            assert_eq!(host("a.example.com"), "wide");
-            assert_eq!(host("x.y.a.example.com"), "narrow");
-            assert_eq!(host("example.org"), "any");
-            assert_eq!(host(".example.com"), "any");
-            assert_eq!(host(""), "any");
-            assert_eq!(host(&"x".repeat(300)), "any");
-        }
-    }
-
-    #[test]
-    fn the_most_particular_path_wins() {
-        let routes = [
-            route("any", &[], &[]),
-            route("api", &[], &["/api"]),
-            route("v1", &[], &["/api/v1/"]),
-            route("exact", &[], &["=/api"]),
-        ];
-        let path = |path| found(&routes, "a", path, "");
-        assert_eq!(path("/"), "any");
-        assert_eq!(path("/api"), "exact");
-        assert_eq!(path("/api/"), "api");
-        assert_eq!(path("/apix"), "any");
-        assert_eq!(path("/api/v1"), "api");
-        assert_eq!(path("/api/v1/x"), "v1");
-    }
-
-    #[test]
-    fn a_route_whose_conditions_are_not_met_is_passed_over() {
-        let mut canary = route("canary", &["a"], &["/x"]);
-        canary.headers = vec![("x-canary".to_owned(), Some("1".to_owned()))];
-        let mut post = route("post", &["a"], &["/x"]);
-        post.methods = vec!["POST".to_owned()];
-        let mut elsewhere = route("elsewhere", &["a"], &["=/x"]);
-        elsewhere.listeners = vec![1];
-        let routes = [route("plain", &["a"], &["/x"]), canary, post, elsewhere];
-        assert_eq!(found(&routes, "a", "/x", "1"), "canary");
-        assert_eq!(found(&routes, "a", "/x", "2"), "plain");
-        assert_eq!(found(&routes, "a", "/x", "post"), "post");
-        assert_eq!(found(&routes, "a", "/y", ""), "none");
-    }
-}
+mod tests;

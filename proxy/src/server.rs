@@ -5,13 +5,16 @@
 
 use std::{
     net::SocketAddr,
-    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
     time::Duration,
 };
 
 use health::Verdict;
 
-use crate::stats::{PerThread, ServerStats};
+use crate::{
+    balance,
+    stats::{PerThread, ServerStats},
+};
 
 /// A server is kept away from requests no longer than this.
 const EJECT_MAX: Duration = Duration::from_secs(60);
@@ -21,10 +24,16 @@ const EJECT_MAX: Duration = Duration::from_secs(60);
 pub struct ServerLife {
     /// Where it listens.
     pub address: SocketAddr,
+    /// What it draws lots with, and what cookies call it.
+    pub seed: u64,
     /// What each thread counts of it.
     pub stats: PerThread<ServerStats>,
     verdict: AtomicU8,
     active: AtomicU32,
+    /// Requests under way at most; 0: any number.
+    max_active: AtomicU32,
+    /// When its probes called it up after it was down, in milliseconds of the daemon's life.
+    came_back: AtomicU64,
     /// Failures in a row.
     failures: AtomicU32,
     /// Ejections in a row.
@@ -39,9 +48,12 @@ impl ServerLife {
     pub fn new(address: SocketAddr, threads: usize) -> Self {
         Self {
             address,
+            seed: balance::seed(address),
             stats: PerThread::new(threads),
             verdict: AtomicU8::new(0),
             active: AtomicU32::new(0),
+            max_active: AtomicU32::new(0),
+            came_back: AtomicU64::new(0),
             failures: AtomicU32::new(0),
             ejections: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
@@ -58,7 +70,22 @@ impl ServerLife {
         }
     }
 
-    /// Its probes have said something new.
+    /// Its probes have said something new; so it came back now, if it did.
+    pub fn judged(&self, verdict: Verdict, now: u64) {
+        if verdict == Verdict::Up && self.verdict() == Verdict::Down {
+            self.came_back.store(now, Relaxed);
+        }
+        self.set_verdict(verdict);
+    }
+
+    /// For how long it has been back after it was down or ejected, in milliseconds.
+    #[must_use]
+    pub fn back_for(&self, now: u64) -> u64 {
+        let since = self.came_back.load(Relaxed);
+        now.saturating_sub(since.max(self.ejected_until.load(Relaxed)))
+    }
+
+    /// A verdict without a probe.
     pub fn set_verdict(&self, verdict: Verdict) {
         let number = match verdict {
             Verdict::Checking => 0,
@@ -71,17 +98,48 @@ impl ServerLife {
     /// Requests under way to it.
     #[must_use]
     pub fn active(&self) -> u32 {
-        self.active.load(Relaxed)
+        self.active.load(SeqCst)
     }
 
-    /// A request is sent to it.
-    pub fn begin(&self) {
-        self.active.fetch_add(1, Relaxed);
+    /// How many requests may be under way to it; 0: any number.
+    pub fn set_max_active(&self, most: u32) {
+        self.max_active.store(most, Relaxed);
+    }
+
+    fn most(&self) -> u32 {
+        match self.max_active.load(Relaxed) {
+            0 => u32::MAX,
+            most => most,
+        }
+    }
+
+    /// Whether it has as many requests as it may have.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.active() >= self.most()
+    }
+
+    /// Whether it has more than it may have: a reload has lowered the limit.
+    #[must_use]
+    pub fn has_too_many(&self) -> bool {
+        self.active() > self.most()
+    }
+
+    /// A request is sent to it, if it may have one more. Exact over all threads.
+    #[must_use]
+    pub fn try_begin(&self) -> bool {
+        let most = self.most();
+        if most == u32::MAX {
+            self.active.fetch_add(1, SeqCst);
+            return true;
+        }
+        let more = |active| (active < most).then_some(active + 1);
+        self.active.fetch_update(SeqCst, SeqCst, more).is_ok()
     }
 
     /// A request to it has ended.
     pub fn end(&self) {
-        self.active.fetch_sub(1, Relaxed);
+        self.active.fetch_sub(1, SeqCst);
     }
 
     /// Whether it gets no requests for what they showed.
@@ -145,6 +203,18 @@ mod tests {
             !server.is_ejected(4000),
             "a success makes it a second again"
         );
+    }
+
+    #[test]
+    fn a_server_is_back_since_its_probes_or_its_ejection_say_so() {
+        let server = server();
+        server.judged(Verdict::Up, 5);
+        assert_eq!(server.back_for(100), 100, "it was not away");
+        server.judged(Verdict::Down, 10);
+        server.judged(Verdict::Up, 50);
+        assert_eq!(server.back_for(60), 10);
+        assert!(server.failed(60, 1, SECOND));
+        assert_eq!((server.back_for(1000), server.back_for(1070)), (0, 10));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::h1::Refusal;
+use crate::{h1::Refusal, preamble::Wrong};
 
 /// A number that one thread adds to and others read.
 #[derive(Debug, Default)]
@@ -84,6 +84,8 @@ pub struct ServerStats {
     pub failures: Counter,
     /// Requests that were sent again to another connection.
     pub retries: Counter,
+    /// Requests that were not sent again because too many were.
+    pub withheld: Counter,
     /// Connections opened to it.
     pub connects: Counter,
 }
@@ -98,10 +100,104 @@ pub struct ThreadStats {
     pub closed: Counter,
     /// Connections turned away because there were too many.
     pub turned_away: Counter,
+    /// Those turned away because their listener had too many.
+    pub turned_away_listener: Counter,
+    /// Those turned away because their client had too many.
+    pub turned_away_client: Counter,
+    /// Connections closed because of their PROXY header, by [`Wrong::ALL`].
+    pub preambles_refused: [Counter; Wrong::ALL.len()],
     /// Requests refused, by [`Refusal::ALL`].
     pub refused: [Counter; Refusal::ALL.len()],
     /// Lines that the access log had no room for.
     pub log_lost: Counter,
+    /// HTTP/2 connections that were ended because they only made work.
+    pub floods: Counter,
+    /// What became of TLS handshakes with clients.
+    pub handshakes: Handshakes,
+}
+
+/// What became of TLS handshakes with clients.
+#[derive(Debug, Default)]
+pub struct Handshakes {
+    /// New sessions.
+    pub full: Counter,
+    /// Sessions that went on.
+    pub resumed: Counter,
+    /// None, by [`NoHandshake::ALL`].
+    pub failed: [Counter; NoHandshake::ALL.len()],
+}
+
+/// Why a client and we came to no agreement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoHandshake {
+    /// It was too slow.
+    Late,
+    /// It went away.
+    Closed,
+    /// It does not speak TLS, or breaks its rules.
+    Malformed,
+    /// It has no version, cipher or protocol that we have.
+    Incompatible,
+    /// It has no certificate that is believed.
+    Certificate,
+    /// It does not believe ours, or says that something else is wrong.
+    Refused,
+    /// Anything else.
+    Other,
+}
+
+impl NoHandshake {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Late,
+        Self::Closed,
+        Self::Malformed,
+        Self::Incompatible,
+        Self::Certificate,
+        Self::Refused,
+        Self::Other,
+    ];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Closed => "closed",
+            Self::Malformed => "malformed",
+            Self::Incompatible => "incompatible",
+            Self::Certificate => "certificate",
+            Self::Refused => "refused",
+            Self::Other => "other",
+        }
+    }
+
+    /// What an error of TLS comes down to.
+    #[must_use]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "rustls may add errors, and they would be others"
+    )]
+    pub fn of(error: &std::io::Error) -> Self {
+        let Some(error) = error.get_ref().and_then(|error| error.downcast_ref()) else {
+            return Self::Closed;
+        };
+        match error {
+            rustls::Error::AlertReceived(_) => Self::Refused,
+            rustls::Error::PeerIncompatible(_) | rustls::Error::NoApplicationProtocol => {
+                Self::Incompatible
+            }
+            rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+                Self::Certificate
+            }
+            rustls::Error::InvalidMessage(_)
+            | rustls::Error::PeerMisbehaved(_)
+            | rustls::Error::InappropriateMessage { .. }
+            | rustls::Error::InappropriateHandshakeMessage { .. }
+            | rustls::Error::DecryptError => Self::Malformed,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Something of each thread's own.

@@ -19,18 +19,18 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 #[test]
 fn ten_times_as_many_clients_as_fit_take_no_more_memory() {
-    crowd(500_000, "4MB");
+    crowd(500_000, 4 << 20);
 }
 
 #[test]
 #[ignore = "ten million clients: `cargo test --release -p proxy -- --ignored`"]
 fn ten_million_clients_take_no_more_memory() {
-    crowd(10_000_000, "100MB");
+    crowd(10_000_000, 100 << 20);
 }
 
-fn crowd(clients: u32, size: &str) {
+fn crowd(clients: u32, size: u64) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let size: Size = size.parse().unwrap();
+    let size = Size::of_bytes(size).unwrap();
     let before = resident();
     let rate = "12r/m".parse().unwrap();
     let zone = Arc::new(Zone::new("one", Key::address(), rate, size).unwrap());

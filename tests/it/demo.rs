@@ -72,19 +72,19 @@ fn checks_itself(method: &str) -> Result<()> {
 
 #[test]
 fn the_demonstration_with_dr_passes_its_own_check() -> Result<()> {
-    require!(root, tools, xdp, daemon);
+    require!(root, tools, xdp, daemon, proxy);
     checks_itself("dr")
 }
 
 #[test]
 fn the_demonstration_with_nat_passes_its_own_check() -> Result<()> {
-    require!(root, tools, xdp, daemon);
+    require!(root, tools, xdp, daemon, proxy);
     checks_itself("nat")
 }
 
 #[test]
 fn commands_the_demonstration_suggests_work_and_ctrl_c_removes_all() -> Result<()> {
-    require!(root, tools, xdp, daemon);
+    require!(root, tools, xdp, daemon, proxy);
     let mut running = Running(
         demo()?
             .args(["--for", "60"])
@@ -113,13 +113,20 @@ fn commands_the_demonstration_suggests_work_and_ctrl_c_removes_all() -> Result<(
         );
         Ok(String::from_utf8(out.stdout)?)
     };
-    assert!(shown.contains("10.77.0.12 up"), "{shown}");
+    assert!(shown.starts_with("web: 10.77.0.21 up"), "{shown}");
+    assert!(shown.contains("10.77.0.12:80 up"), "{shown}");
     assert!(
         try_it("ask the site")?.contains("web"),
         "no web server answered"
     );
     assert!(try_it("what the director lb1 says")?.contains("10.77.0.12"));
+    assert!(try_it("what the proxy proxy2 says")?.contains("10.77.0.13:80"));
     assert!(shown.ends_with("lb1 active; lb2 backup"), "{shown}");
+    try_it("put a new process in the place of proxy1's")?;
+    assert!(try_it("ask the site")?.contains("web"), "nobody noticed");
+    try_it("stop the proxy proxy2 as planned")?;
+    let asked = try_it("ask it 1000 times")?;
+    assert!(asked.contains("\"failures\":[]"), "{asked}");
     assert!(try_it("hand over from lb1 as planned")?.contains("handed over"));
     assert!(
         try_it("ask the site")?.contains("web"),
@@ -143,7 +150,7 @@ fn commands_the_demonstration_suggests_work_and_ctrl_c_removes_all() -> Result<(
 
 #[test]
 fn nothing_is_left_of_a_killed_demonstration_after_the_next_start() -> Result<()> {
-    require!(root, tools, xdp, daemon);
+    require!(root, tools, xdp, daemon, proxy);
     let mut running = Running(
         demo()?
             .args(["--for", "60"])
@@ -157,7 +164,7 @@ fn nothing_is_left_of_a_killed_demonstration_after_the_next_start() -> Result<()
         }
     }
     let there = Traces::of(&format!("{}-0", running.0.id()))?;
-    assert_eq!(there.namespaces.len(), 8, "{there:?}");
+    assert_eq!(there.namespaces.len(), 10, "{there:?}");
     assert!(there.directory && there.mounts.len() > 6, "{there:?}");
     running.0.kill()?;
     running.0.wait()?;

@@ -10,8 +10,10 @@
 mod guide;
 mod markdown;
 mod metrics;
+mod proxy;
 mod realservers;
 mod room;
+mod secrets;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +31,7 @@ use markdown::{Document, Snippet};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const GUIDE: &str = "docs/operators-guide.md";
-const PROXY: &str = "docs/proxy.md";
+const SQLPROXY: &str = "docs/sqlproxy.md";
 const REALSERVERS: &str = "docs/realservers.md";
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 
@@ -153,7 +155,7 @@ fn every_snippet_is_of_a_kind_that_is_tested() -> Result<()> {
         let words: Vec<&str> = snippet.info.iter().map(String::as_str).collect();
         let known = matches!(
             words[..],
-            ["text"] | ["toml"] | ["toml", "site" | "fragment" | "proxy"] | ["sh", ..]
+            ["text"] | ["toml"] | ["toml", "site" | "fragment" | "proxy" | "sqlproxy"] | ["sh", ..]
         );
         assert!(
             known,
@@ -168,7 +170,7 @@ fn toml_snippets_and_examples_pass_viaduct_check() -> Result<()> {
     require!(daemon);
     let (mut whole, mut fragments) = (0, 0);
     for snippet in snippets("toml")? {
-        if snippet.info.iter().any(|word| word == "proxy") {
+        if snippet.info.iter().any(|word| word.ends_with("proxy")) {
             continue;
         }
         let (passed, said) = check_text(&snippet.text, "snippet")?;
@@ -198,17 +200,17 @@ fn toml_snippets_and_examples_pass_viaduct_check() -> Result<()> {
 }
 
 #[test]
-fn snippets_for_the_proxy_pass_its_check() -> Result<()> {
-    require!(proxy);
+fn snippets_for_the_sqlproxy_pass_its_check() -> Result<()> {
+    require!(sqlproxy);
     let mut checked = 0;
     for snippet in snippets("toml")? {
-        if snippet.info.iter().any(|word| word == "proxy") {
-            let (passed, said) = check_text_by("viaduct-proxy", &snippet.text, "proxy-snippet")?;
+        if snippet.info.iter().any(|word| word == "sqlproxy") {
+            let (passed, said) = check_text_by("viaduct-sqlproxy", &snippet.text, "sql-snippet")?;
             assert!(passed && !said.contains("warning"), "{snippet}:\n{said}");
             checked += 1;
         }
     }
-    assert!(checked >= 3, "only {checked} were found");
+    assert!(checked >= 2, "only {checked} were found");
     Ok(())
 }
 
@@ -331,28 +333,17 @@ fn the_guide_names_every_key_of_the_site_file_and_no_other() -> Result<()> {
 }
 
 #[test]
-fn the_page_of_the_proxy_names_every_key_and_no_other() -> Result<()> {
-    require!(proxy);
-    let page = document(PROXY)?;
-    let upstream = "[[proxy.upstream]]\n";
-    for table in [
-        "[proxy]",
-        "[proxy.log]",
-        "[proxy.timeouts]",
-        "[proxy.limits]",
-        "[[proxy.listener]]",
-        "[[proxy.upstream]]",
-        "[proxy.upstream.health]",
-        "[[proxy.upstream.server]]",
-        "[[proxy.route]]",
+fn the_page_of_the_sqlproxy_names_every_key_and_no_other() -> Result<()> {
+    require!(sqlproxy);
+    let page = document(SQLPROXY)?;
+    for (table, heading) in [
+        ("[hosts.NAME.sqlproxy]", "`[hosts.NAME.sqlproxy]`"),
+        ("[sqlproxy]", "`[sqlproxy]`"),
+        ("[[sqlproxy.server]]", "`[[sqlproxy.server]]`"),
+        ("[[sqlproxy.user]]", "`[[sqlproxy.user]]`"),
     ] {
-        let parent = match table.contains("upstream.") {
-            true => upstream,
-            false => "",
-        };
-        let known = known_keys("viaduct-proxy", &format!("{parent}{table}\n"))?;
-        let heading = format!("`{table}`");
-        assert_eq!(page.names_under(&heading)?, known, "{PROXY}, {heading}");
+        let known = known_keys("viaduct-sqlproxy", &format!("{table}\n"))?;
+        assert_eq!(page.names_under(heading)?, known, "{SQLPROXY}, {heading}");
     }
     Ok(())
 }
@@ -443,7 +434,7 @@ fn links_within_the_tree_lead_somewhere() -> Result<()> {
 
 #[test]
 fn systemd_takes_the_units() -> Result<()> {
-    require!(daemon, proxy);
+    require!(daemon, proxy, sqlproxy);
     if !tests::lab::require::is_installed("systemd-analyze") {
         // Past any capture of test output. Not required: a director need not have systemd.
         let skipped = "\n==== SKIPPED: systemd_takes_the_units: no systemd-analyze here ====";
@@ -453,7 +444,11 @@ fn systemd_takes_the_units() -> Result<()> {
     let dir = scratch("unit")?;
     let bin = find::program("viaduct-lb")?;
     let bin = bin.parent().context("a program is in a directory")?;
-    for name in [guide::UNIT, "packaging/viaduct-proxy.service"] {
+    let proxies = [
+        "packaging/viaduct-proxy.service",
+        "packaging/viaduct-sqlproxy.service",
+    ];
+    for name in [guide::UNIT].into_iter().chain(proxies) {
         let unit = fs::read_to_string(Path::new(ROOT).join(name))?;
         let here = unit.replace(guide::SBIN, &format!("{}/", bin.display()));
         assert_ne!(here, unit, "the unit starts nothing in {}", guide::SBIN);

@@ -48,6 +48,10 @@ mod vrrp;
 
 mod demo;
 
+mod mariadb;
+
 mod proxy;
+
+mod sqlproxy;
 
 mod docs;

@@ -3,6 +3,8 @@
 //! Not here: which packages are needed, and why (`needs`).
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -112,13 +114,44 @@ fn parse_removals(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Installs `names` without asking and without what they merely recommend.
+/// Installs `names` without asking and without what they merely recommend, and starts none of the
+/// services that come with them: the lab starts its own nginx and MariaDB.
 ///
 /// # Errors
 /// When apt-get fails.
 pub(crate) fn install(names: &[String]) -> Result<()> {
+    let _quiet = NoServices::begin()?;
     process::run(apt_get().args(["install", "--yes"]).args(names))
         .context("apt could not install the packages; what it printed above says why")
+}
+
+/// Debian's way to say that packages must not start services: `/usr/sbin/policy-rc.d` fails with 101. A
+/// machine that has one keeps it; ours goes with the value.
+struct NoServices(bool);
+
+impl NoServices {
+    const POLICY: &'static str = "/usr/sbin/policy-rc.d";
+
+    fn begin() -> Result<Self> {
+        if fs::exists(Self::POLICY)? {
+            return Ok(Self(false));
+        }
+        fs::write(Self::POLICY, "#!/bin/sh\nexit 101\n")
+            .with_context(|| format!("cannot write {}", Self::POLICY))?;
+        let ours = Self(true);
+        fs::set_permissions(Self::POLICY, fs::Permissions::from_mode(0o755))?;
+        Ok(ours)
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.0
+            && let Err(error) = fs::remove_file(Self::POLICY)
+        {
+            eprintln!("remove {} by hand: {error}", Self::POLICY);
+        }
+    }
 }
 
 fn apt_get() -> Command {

@@ -24,6 +24,10 @@ pub(crate) const BENCHES: &[(&str, &str)] = &[
         "limiter",
         "CPU time a rate limit's decision, by number of clients",
     ),
+    (
+        "proxy",
+        "CPU time, memory and system calls of HTTP requests; ours, nginx and HAProxy",
+    ),
 ];
 
 /// Arguments of the verb.

@@ -33,6 +33,11 @@ const TARGETS: &[(&str, &str, Option<&str>)] = &[
         "requests and answers through the proxy, cut anywhere",
         None,
     ),
+    (
+        "preamble",
+        "the beginning of a connection that another proxy opened",
+        None,
+    ),
     ("login", "the beginning of a MySQL connection", None),
     ("reply", "a MySQL server's answer, cut anywhere", None),
     ("sql", "any statement, classified", None),

@@ -31,6 +31,13 @@ impl Need {
 
 /// What the lab and its tests call.
 pub(crate) fn lab() -> Vec<Need> {
+    let mut all = tools();
+    all.extend(peers());
+    all
+}
+
+/// What hosts of the lab are made and looked at with.
+fn tools() -> Vec<Need> {
     vec![
         need(
             "iproute2",
@@ -47,16 +54,69 @@ pub(crate) fn lab() -> Vec<Need> {
         need("tcpdump", "captures of a failed test", "tcpdump", SAME),
         need("curl", "requests to the demonstration site", "curl", SAME),
         need(
+            "util-linux",
+            "nsenter: entering the lab's hosts",
+            "nsenter",
+            SAME,
+        ),
+        need(
+            "strace",
+            "`cargo xtask bench proxy` counts system calls",
+            "strace",
+            SAME,
+        ),
+    ]
+}
+
+/// Servers and clients of other makes: what ours stand before, behind and beside.
+fn peers() -> Vec<Need> {
+    vec![
+        need(
             "nginx",
             "the web server behind the proxy in its tests; the rate limiter is compared with it",
             "nginx",
             SAME,
         ),
         need(
-            "util-linux",
-            "nsenter: entering the lab's hosts",
-            "nsenter",
+            "apache2-bin",
+            "the other web server behind the proxy in its tests",
+            "apache2",
+            ["httpd", "apache"],
+        ),
+        need(
+            "haproxy",
+            "a proxy before and beside ours in its tests and measurements",
+            "haproxy",
             SAME,
+        ),
+        need(
+            "openssl",
+            "certificates for the proxy's tests, and a client of TLS",
+            "openssl",
+            SAME,
+        ),
+        need(
+            "nghttp2-client",
+            "h2load: many requests over HTTP/2 in the proxy's tests",
+            "h2load",
+            ["nghttp2", "nghttp2"],
+        ),
+        need(
+            "mariadb-server",
+            "the servers behind the SQL proxy in its tests: mariadbd, mariadb-install-db",
+            "mariadbd",
+            ["mariadb-server", "mariadb"],
+        ),
+        need(
+            "mariadb-client",
+            "mariadb: what tests ask those servers with",
+            "mariadb",
+            ["mariadb", "mariadb-clients"],
+        ),
+        library(
+            "python3-pymysql".to_owned(),
+            "a client whose sessions are compared, direct and through the SQL proxy",
+            ["python3-PyMySQL", "python-pymysql"],
         ),
         need(
             "keepalived",
@@ -152,10 +212,13 @@ mod tests {
         assert_eq!(ip.name(Family::Fedora), "iproute");
         let ethtool = &lab[1];
         assert_eq!(ethtool.name(Family::Arch), "ethtool");
-        assert!(
-            lab.iter()
-                .all(|need| !need.why.is_empty() && need.program.is_some())
-        );
+        assert!(lab.iter().all(|need| !need.why.is_empty()));
+        let silent: Vec<&str> = lab
+            .iter()
+            .filter(|need| need.program.is_none())
+            .map(|need| &*need.package)
+            .collect();
+        assert_eq!(silent, ["python3-pymysql"]);
     }
 
     #[test]

@@ -79,11 +79,9 @@ pub(crate) fn hop<F: Frame + ?Sized>(frame: &mut F, packet: &Packet, change: Cha
     if packet.is_v6 {
         return frame.write(packet.l3 + Ipv6::HOP_LIMIT, &(packet.ttl - 1));
     }
+    let old = u16::from_ne_bytes([packet.ttl, packet.protocol]);
+    let new = u16::from_ne_bytes([packet.ttl.wrapping_sub(1), packet.protocol]);
+    let checksum = change.word(old, new).apply(packet.checksum);
     // Time to live, protocol and checksum are one word.
-    let at = packet.l3 + Ipv4::TTL;
-    let [old_ttl, protocol, high, low]: [u8; 4] = frame.read(at)?;
-    let old = u16::from_ne_bytes([old_ttl, protocol]);
-    let new = u16::from_ne_bytes([old_ttl.wrapping_sub(1), protocol]);
-    let checksum = change.word(old, new).apply(u16::from_ne_bytes([high, low]));
-    frame.write(at, &[new, checksum])
+    frame.write(packet.l3 + Ipv4::TTL, &[new, checksum])
 }

@@ -32,12 +32,12 @@ macro_rules! pieces {
     };
 }
 
-/// The value at an address.
+/// The value `BASE` bytes behind an address.
 ///
 /// # Safety
 /// Its bytes may be read, and are a `T`.
 #[inline(always)]
-pub(super) unsafe fn read<T>(at: usize) -> T {
+pub(super) unsafe fn read<T, const BASE: usize>(at: usize) -> T {
     const { assert!(size_of::<T>() < 64 && size_of::<T>() % 2 == 0 || size_of::<T>() < 32) };
     let mut value = MaybeUninit::<Aligned<T>>::uninit();
     let to: *mut u8 = value.as_mut_ptr().cast();
@@ -48,7 +48,7 @@ pub(super) unsafe fn read<T>(at: usize) -> T {
             unsafe {
                 to.add($offset)
                     .cast::<$word>()
-                    .write(<$word>::load::<$offset>(at))
+                    .write(<$word>::load::<BASE, $offset>(at))
             }
         };
     }
@@ -80,7 +80,7 @@ pub(super) unsafe fn write<T>(at: usize, value: &T) {
 trait Word: Sized {
     /// # Safety
     /// It may be read.
-    unsafe fn load<const OFFSET: usize>(at: usize) -> Self;
+    unsafe fn load<const BASE: usize, const OFFSET: usize>(at: usize) -> Self;
     /// # Safety
     /// It may be written.
     unsafe fn store<const OFFSET: usize>(at: usize, word: Self);
@@ -90,7 +90,7 @@ macro_rules! word {
     ($($word:ident)*) => {$(
         impl Word for $word {
             #[inline(always)]
-            unsafe fn load<const OFFSET: usize>(at: usize) -> Self {
+            unsafe fn load<const BASE: usize, const OFFSET: usize>(at: usize) -> Self {
                 let word: u64;
                 // SAFETY: the caller's promise.
                 unsafe {
@@ -98,7 +98,7 @@ macro_rules! word {
                         concat!("{word} = *(", stringify!($word), " *)({at} + {offset})"),
                         word = lateout(reg) word,
                         at = in(reg) at,
-                        offset = const OFFSET,
+                        offset = const BASE + OFFSET,
                         options(pure, readonly, nostack, preserves_flags),
                     );
                 }

@@ -1,7 +1,7 @@
 //! Process life of Viaduct's daemons: what each of them needs whatever it does.
 //!
 //! In reading order: [`source`] and [`diagnostic`] tell what is wrong with a site file, [`site`] and
-//! [`duration`] read it; [`log`], [`signals`] and [`notify`] are the process and its surroundings;
+//! [`duration`] read it, [`host`] finds its own host in it; [`log`], [`signals`] and [`notify`] are the process and its surroundings;
 //! [`http`] serves status and metrics read-only, and asks for them.
 //!
 //! Not here: packets, HTTP routing, SQL, and anything else that a single daemon does. An item that
@@ -10,6 +10,7 @@
 
 pub mod diagnostic;
 pub mod duration;
+pub mod host;
 pub mod http;
 pub mod log;
 pub mod metrics;

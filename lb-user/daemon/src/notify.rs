@@ -19,6 +19,11 @@ pub fn reloading() {
     }
 }
 
+/// Another process is the daemon from now on.
+pub fn succeeded_by(pid: u32) {
+    send(&[NotifyState::MainPid(pid)]);
+}
+
 /// On the way out.
 pub fn stopping() {
     send(&[NotifyState::Stopping]);
@@ -55,6 +60,7 @@ mod tests {
         super::ready();
         super::reloading();
         super::status("3 services");
+        super::succeeded_by(42);
         super::stopping();
     }
 
@@ -84,6 +90,7 @@ mod tests {
             "{reloading:?}"
         );
         assert_eq!(next(), "STATUS=3 services\n");
+        assert_eq!(next(), "MAINPID=42\n");
         assert_eq!(next(), "STOPPING=1\n");
     }
 

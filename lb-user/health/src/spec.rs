@@ -64,6 +64,8 @@ pub struct HttpCheck {
     pub host: Option<HttpHost>,
     /// The statuses that pass.
     pub statuses: StatusSet,
+    /// Bytes before the request: a PROXY header, where the target wants one. Mostly none.
+    pub preamble: Vec<u8>,
 }
 
 /// The longest [`HttpPath`] and [`HttpHost`] taken, in bytes.

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
+use daemon::http::client::GetError;
 use lb_user::cli::SOCKET;
 use lb_user::config::{LoadError, Site};
 use lb_user::drain::verbs::{Done, Drain, Undrain};
 use lb_user::explain::live::{self, Options};
 use lb_user::explain::text;
 use lb_user::ha::verbs::{Outcome, Rejoin, Resign};
+use lb_user::others::{self, Said};
 use lb_user::realserver::verbs::Verb;
-use lb_user::status::{Status, table};
+use lb_user::status::{Status, proxy, table};
 
 /// Viaduct: a high-availability load balancer for websites.
 #[derive(Debug, Parser)]
@@ -27,15 +29,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check a site file: every mistake with its line. Exits with 64 when there is one.
+    /// Check a site file: every mistake with its line, those that the other daemons find in their tables
+    /// included. Exits with 64 when there is one.
     Check {
         /// The site file.
         #[arg(value_name = "FILE", default_value = lb_user::cli::SITE)]
         file: PathBuf,
     },
-    /// Show services and real servers with health and counters.
+    /// Show services and real servers with health and counters, and the proxy on this host.
     Status {
-        /// As JSON, as the daemon tells it.
+        /// As JSON, as the daemon tells it; with a proxy on this host, what that tells is in `proxy`.
         #[arg(long)]
         json: bool,
         /// Again every second, until interrupted.
@@ -44,6 +47,9 @@ enum Command {
         /// The daemon's socket.
         #[arg(long, value_name = "FILE", default_value = SOCKET)]
         socket: PathBuf,
+        /// The proxy's socket.
+        #[arg(long, value_name = "FILE", default_value = PROXY_SOCKET)]
+        proxy_socket: PathBuf,
     },
     /// Keep new flows from a real server; those it has go on. Lasts over reloads and restarts, until
     /// `undrain`, or until the site file no longer has it.
@@ -66,6 +72,9 @@ enum Command {
     },
 }
 
+/// Where the proxy's unit has its socket.
+const PROXY_SOCKET: &str = "/run/viaduct-proxy/proxy.sock";
+
 /// The site file is what is wrong (sysexits.h).
 const EX_USAGE: u8 = 64;
 
@@ -80,7 +89,8 @@ fn main() -> ExitCode {
             json,
             watch,
             socket,
-        } => status(&socket, json, watch).map(|()| ExitCode::SUCCESS),
+            proxy_socket,
+        } => status([&socket, &proxy_socket], json, watch).map(|()| ExitCode::SUCCESS),
         Command::Drain(options) => drained(async || options.run().await),
         Command::Undrain(options) => drained(async || options.run().await),
         Command::Resign(options) => ordered(async || options.run().await),
@@ -99,26 +109,46 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "the answer of the command")]
 fn check(file: &Path) -> ExitCode {
-    match Site::load(file) {
+    let (own, told) = match Site::load(file) {
         Ok(checked) => {
-            if !checked.warnings.is_empty() {
-                eprint!("{}", checked.warnings);
-            }
             let (services, hosts) = (checked.site.services.len(), checked.site.hosts.len());
-            println!(
+            let good = format!(
                 "{}: good: {services} services, {hosts} hosts",
                 file.display()
             );
-            ExitCode::SUCCESS
+            let warnings = match checked.warnings.is_empty() {
+                true => String::new(),
+                false => checked.warnings.to_string(),
+            };
+            (Some(good), warnings)
         }
-        Err(LoadError::Invalid(report)) => {
-            eprint!("{report}");
-            ExitCode::from(EX_USAGE)
-        }
+        Err(LoadError::Invalid(report)) => (None, report.to_string()),
         Err(LoadError::Read(error)) => {
             eprintln!("viaduct: {error}");
-            ExitCode::from(EX_USAGE)
+            return ExitCode::from(EX_USAGE);
         }
+    };
+    if !told.is_empty() {
+        eprintln!("{}", told.trim_end());
+    }
+    own.iter().for_each(|good| println!("{good}"));
+    let mut is_good = own.is_some();
+    for said in others::check(file) {
+        match said {
+            Said::Good { answer, warnings } => {
+                eprint!("{}", others::new_in(&warnings, &told));
+                print!("{answer}");
+            }
+            Said::Bad(report) => {
+                eprint!("{}", others::new_in(&report, &told));
+                is_good = false;
+            }
+            Said::Unknown(why) => eprintln!("viaduct: {why}"),
+        }
+    }
+    match is_good {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(EX_USAGE),
     }
 }
 
@@ -180,11 +210,11 @@ async fn realserver(verb: &Verb) -> anyhow::Result<bool> {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn status(socket: &Path, json: bool, watch: bool) -> anyhow::Result<()> {
+async fn status(sockets: [&Path; 2], json: bool, watch: bool) -> anyhow::Result<()> {
     let mut every = tokio::time::interval(Duration::from_secs(1));
     loop {
         every.tick().await;
-        let text = ask(socket, json).await?;
+        let text = ask(sockets, json).await?;
         let mut out = std::io::stdout().lock();
         if watch && out.is_terminal() {
             // Home, and clear what is below: no flicker.
@@ -200,8 +230,45 @@ async fn status(socket: &Path, json: bool, watch: bool) -> anyhow::Result<()> {
     }
 }
 
-/// The daemon's state as it is to be printed.
-async fn ask(socket: &Path, json: bool) -> anyhow::Result<String> {
+/// The daemons' state as it is to be printed: the director's, and the proxy's where there is one.
+async fn ask([socket, proxy_socket]: [&Path; 2], json: bool) -> anyhow::Result<String> {
+    let director = one(socket).await;
+    let proxy = match one(proxy_socket).await {
+        Ok(body) => Some(serde_json::from_str::<serde_json::Value>(&body)?),
+        Err(error) if matches!(error.downcast_ref(), Some(GetError::NotRunning(_))) => None,
+        Err(error) => {
+            eprintln!("viaduct: {error:#}");
+            None
+        }
+    };
+    let Some(proxy) = proxy else {
+        let body = director?;
+        return if json {
+            Ok(body)
+        } else {
+            rendered(socket, &body)
+        };
+    };
+    let director = match director {
+        Ok(body) => Some(body),
+        Err(error) if matches!(error.downcast_ref(), Some(GetError::NotRunning(_))) => None,
+        Err(error) => return Err(error),
+    };
+    if json {
+        let mut both: serde_json::Value =
+            serde_json::from_str(director.as_deref().unwrap_or("{}"))?;
+        both["proxy"] = proxy;
+        return Ok(serde_json::to_string_pretty(&both)?);
+    }
+    let table = match director {
+        Some(body) => rendered(socket, &body)? + "\n",
+        None => String::new(),
+    };
+    Ok(table + &proxy::render(&proxy))
+}
+
+/// What one daemon says.
+async fn one(socket: &Path) -> anyhow::Result<String> {
     let reply = daemon::http::get(socket, "/status").await?;
     if reply.status != 200 {
         bail!(
@@ -211,10 +278,11 @@ async fn ask(socket: &Path, json: bool) -> anyhow::Result<String> {
             reply.body.trim()
         );
     }
-    if json {
-        return Ok(reply.body);
-    }
-    let status: Status = serde_json::from_str(&reply.body)
+    Ok(reply.body)
+}
+
+fn rendered(socket: &Path, body: &str) -> anyhow::Result<String> {
+    let status: Status = serde_json::from_str(body)
         .with_context(|| format!("{}: the daemon is of another version", socket.display()))?;
     Ok(table::render(&status))
 }

@@ -25,6 +25,7 @@ pub(super) struct File {
     /// Read by the SQL proxies.
     #[serde(rename = "sqlproxy")]
     _sqlproxy: Option<IgnoredAny>,
+    pub(super) election: Option<Table<election::channel::File>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -100,6 +101,7 @@ pub(super) struct Health {
     pub(super) kind: Option<Spanned<String>>,
     pub(super) path: Option<Spanned<String>>,
     pub(super) status: Option<Spanned<Statuses>>,
+    pub(super) draining: Option<Spanned<Statuses>>,
     pub(super) host: Option<Spanned<String>>,
     pub(super) port: Option<Spanned<i64>>,
     pub(super) interval: Option<Spanned<HumanDuration>>,

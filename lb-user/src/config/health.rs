@@ -22,6 +22,8 @@ pub struct HealthCheck {
     pub probe: ProbeKind,
     /// At which port; `None`: at each real server's own.
     pub port: Option<u16>,
+    /// By which statuses a real server says that it is about to stop.
+    pub draining: Option<StatusSet>,
 }
 
 /// More results than this in a row would take days to come by.
@@ -60,6 +62,7 @@ pub(super) fn from_file(
     let kind = kind.and_then(|word| findings.word(&word, "health check", KINDS, LATER));
     let port = table.port.as_ref().map(|port| findings.port(port));
     let spec = spec(&table, findings);
+    let draining = draining(&table, findings);
     let probe = match kind.map(Spanned::into_inner) {
         Some(Kind::Tcp) => tcp(&table, findings),
         Some(Kind::Http) => http(&table, findings).map(ProbeKind::Http),
@@ -75,7 +78,30 @@ pub(super) fn from_file(
         spec: spec?,
         probe: probe?,
         port,
+        draining: draining?,
     })
+}
+
+/// `Some(None)`: not given. `None`: given and wrong.
+#[expect(clippy::option_option, reason = "three cases: absent, wrong, right")]
+fn draining(table: &file::Health, findings: &mut Findings) -> Option<Option<StatusSet>> {
+    let Some(written) = &table.draining else {
+        return Some(None);
+    };
+    let draining = statuses_from(written, findings)?;
+    let healthy = match &table.status {
+        Some(statuses) => statuses_from(statuses, &mut Findings::new(vec![], Default::default())),
+        None => Some(StatusSet::default()),
+    };
+    let both = healthy.and_then(|healthy| {
+        (100..600).find(|&status| healthy.contains(status) && draining.contains(status))
+    });
+    if let Some(status) = both {
+        let message = format!("status {status} is to mean both healthy and draining");
+        let help = "write the statuses that only a real server about to stop answers with: \"503\"";
+        return findings.refuse(written.span(), message, help);
+    }
+    Some(Some(draining))
 }
 
 fn spec(table: &file::Health, findings: &mut Findings) -> Option<Spec> {
@@ -145,7 +171,10 @@ fn tcp(table: &file::Health, findings: &mut Findings) -> Option<ProbeKind> {
     let path = table.path.as_ref().map(|value| ("path", value.span()));
     let status = table.status.as_ref().map(|value| ("status", value.span()));
     let host = table.host.as_ref().map(|value| ("host", value.span()));
-    let misplaced: Vec<_> = [path, status, host].into_iter().flatten().collect();
+    let draining = table.draining.as_ref();
+    let draining = draining.map(|value| ("draining", value.span()));
+    let misplaced = [path, status, draining, host];
+    let misplaced: Vec<_> = misplaced.into_iter().flatten().collect();
     for (key, span) in &misplaced {
         let message = format!("`{key}` has no meaning in a check of type \"tcp\"");
         findings.push(
@@ -167,6 +196,7 @@ fn http(table: &file::Health, findings: &mut Findings) -> Option<HttpCheck> {
         path: path?.unwrap_or_default(),
         host: host?,
         statuses: statuses?,
+        preamble: Vec::new(),
     })
 }
 

@@ -1,14 +1,10 @@
-//! The hosts of a site, and which of them this one is.
+//! The hosts of a site, and what each is as a director.
 //!
-//! Not here: asking the system for its name, addresses and interfaces; whoever starts the daemon
-//! does, and passes them in.
+//! Not here: which of them this one is (daemon).
 
 use std::{collections::BTreeMap, net::IpAddr, ops::Range};
 
-use daemon::{
-    diagnostic::{Diagnostic, nearest},
-    site::Table,
-};
+use daemon::{diagnostic::Diagnostic, host::Candidates, site::Table};
 use toml::Spanned;
 
 use super::{
@@ -62,43 +58,12 @@ pub(super) struct DirectorDraft {
     pub(super) parts: Vec<PartDraft>,
 }
 
-/// What a daemon knows of the host it runs on.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Candidates<'a> {
-    /// `--host`.
-    pub named: Option<&'a str>,
-    /// The hostname, short or with its domain.
-    pub hostname: Option<&'a str>,
-    /// The addresses of its interfaces.
-    pub addresses: &'a [IpAddr],
-}
-
 /// Why a daemon cannot tell its own host, or is not wanted on it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// `--host` names none.
-    #[error("--host {name}: no such host in the site file{}", list_known(.known, .name))]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// The hosts there are.
-        known: Vec<String>,
-    },
-    /// Neither the hostname nor an address is in the file.
-    #[error(
-        "this host is not in the site file: neither its hostname{} nor one of its addresses is; \
-         add it, or say which it is with --host{}",
-        in_quotes(.hostname.as_deref()), list_known(.known, .hostname.as_deref().unwrap_or_default())
-    )]
-    NotFound {
-        /// The hostname, if there is one.
-        hostname: Option<String>,
-        /// The hosts there are.
-        known: Vec<String>,
-    },
-    /// Its addresses belong to several hosts of the file.
-    #[error("this host has addresses of several hosts of the site file ({}): say which it is with --host", .0.join(", "))]
-    Ambiguous(Vec<String>),
+    /// It cannot be told.
+    #[error(transparent)]
+    Which(#[from] daemon::host::HostError),
     /// The host is there, but without the table `director`.
     #[error(
         "host {name} is not a director: give it `[hosts.{name}.director]` with its `interfaces`{}",
@@ -112,19 +77,6 @@ pub enum HostError {
     },
 }
 
-fn in_quotes(name: Option<&str>) -> String {
-    name.map(|name| format!(" `{name}`")).unwrap_or_default()
-}
-
-fn list_known(known: &[String], name: &str) -> String {
-    let names = known.iter().map(String::as_str);
-    match nearest(name, names) {
-        _ if known.is_empty() => " (it has no hosts)".to_owned(),
-        Some(meant) => format!(" (did you mean {meant}? it has: {})", known.join(", ")),
-        None => format!(" (it has: {})", known.join(", ")),
-    }
-}
-
 fn list_directors(names: &[String]) -> String {
     if names.is_empty() {
         String::new()
@@ -134,48 +86,15 @@ fn list_directors(names: &[String]) -> String {
 }
 
 impl Site {
-    /// Which host this is: the one that `--host` names, else the one with this hostname (as it is, or
-    /// its first part), else the one with an address of this host.
+    /// Which host this is.
     ///
     /// # Errors
-    /// None of that leads to one host of the file.
+    /// As [`daemon::host::own`].
     pub fn own_host(&self, candidates: &Candidates<'_>) -> Result<(&str, &Host), HostError> {
-        let entry = |name: &str| {
-            self.hosts
-                .get_key_value(name)
-                .map(|(name, host)| (&**name, host))
-        };
-        if let Some(name) = candidates.named {
-            return entry(name).ok_or_else(|| HostError::Unknown {
-                name: name.to_owned(),
-                known: self.names(),
-            });
-        }
-        let hostname = candidates.hostname;
-        let short = hostname.and_then(|name| name.split('.').next());
-        if let Some(found) = hostname.and_then(entry).or_else(|| short.and_then(entry)) {
-            return Ok(found);
-        }
-        let has_ours = |host: &Host| {
-            host.addresses
-                .iter()
-                .any(|own| candidates.addresses.contains(own))
-        };
-        let mut ours = self.hosts.iter().filter(|(_, host)| has_ours(host));
-        match (ours.next(), ours.next()) {
-            (Some((name, host)), None) => Ok((name, host)),
-            (None, _) => Err(HostError::NotFound {
-                hostname: hostname.map(str::to_owned),
-                known: self.names(),
-            }),
-            (Some(_), Some(_)) => Err(HostError::Ambiguous(
-                self.hosts
-                    .iter()
-                    .filter(|(_, h)| has_ours(h))
-                    .map(|(n, _)| n.clone())
-                    .collect(),
-            )),
-        }
+        let hosts = self.hosts.iter();
+        let hosts = hosts.map(|(name, host)| (&**name, &host.addresses[..]));
+        let name = daemon::host::own(hosts, candidates)?;
+        Ok((name, &self.hosts[name]))
     }
 
     /// The same for a host that has to be a director.
@@ -202,10 +121,6 @@ impl Site {
                 directors: directors(),
             })?;
         Ok((name, director))
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.hosts.keys().cloned().collect()
     }
 }
 

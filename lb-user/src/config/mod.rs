@@ -32,11 +32,11 @@ pub mod service;
 pub mod vip;
 pub mod words;
 
-pub use daemon::site::LoadError;
+pub use daemon::{host::Candidates, site::LoadError};
 pub use director::{DirectorSettings, TunnelSources};
 use findings::Findings;
 pub use health::HealthCheck;
-pub use host::{Candidates, DirectorHost, Host, HostError};
+pub use host::{DirectorHost, Host, HostError};
 pub use memory::{Persistence, Timeouts};
 pub use pool::PoolEntry;
 pub use ports::Ports;
@@ -62,6 +62,8 @@ pub struct Site {
     /// The virtual routers, in the order of the file; no two with the same name or a VIP in common,
     /// nor with the same VRID in one family on an interface of a host.
     pub virtual_routers: Vec<VirtualRouter>,
+    /// Who votes on the writer of the SQL servers, directors among them as witnesses.
+    pub election: Option<election::channel::Election>,
 }
 
 /// A site file that can be used.
@@ -105,6 +107,10 @@ fn from_file(file: file::File, findings: &mut Findings) -> Option<Site> {
         services: &services,
     };
     router::check(&routers, &around, findings);
+    let election = match file.election {
+        Some(table) => Some(election::channel::Election::from_file(table, findings)?),
+        None => None,
+    };
     let services: Option<Vec<Service>> = services.into_iter().map(|draft| draft.service).collect();
     let virtual_routers: Option<Vec<VirtualRouter>> =
         routers.into_iter().map(|draft| draft.router).collect();
@@ -113,6 +119,7 @@ fn from_file(file: file::File, findings: &mut Findings) -> Option<Site> {
         hosts,
         services: services?,
         virtual_routers: virtual_routers?,
+        election,
     })
 }
 

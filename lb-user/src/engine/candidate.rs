@@ -12,7 +12,7 @@ use super::reconcile::ReconcileError;
 use crate::config::{Candidates, Checked, HostError, LoadError, Site};
 use crate::network::{Network, netlink};
 use crate::preflight::{Facts, Want};
-use crate::{datapath, identity, preflight};
+use crate::{datapath, preflight};
 
 /// Why the daemon does not start, or a file is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +89,7 @@ pub(super) fn read(
     facts: &Facts,
 ) -> Result<(Checked, String), StartError> {
     let checked = Site::load(path)?;
-    let hostname = identity::hostname();
+    let hostname = daemon::host::hostname();
     let candidates = Candidates {
         named,
         hostname: hostname.as_deref(),

@@ -305,10 +305,14 @@ impl Engine {
     async fn event(&mut self, event: Event) {
         match event {
             Event::Probed { id, round, outcome } => {
-                let change = self
+                let heard = self
                     .targets
                     .result(&id, round, outcome, time::now(), time::wall());
-                change.into_iter().for_each(|change| self.changed(&change));
+                heard.change.iter().for_each(|change| self.changed(change));
+                if let Some(draining) = heard.draining {
+                    info!(service = %id.service, real = %id.real, draining, "as the real server says");
+                    self.dirty = true;
+                }
             }
             Event::Neighbour(netlink::Neighbour {
                 ifindex,

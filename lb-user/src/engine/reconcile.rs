@@ -70,6 +70,7 @@ impl Engine {
             real.weight.0 > 0
                 && !self.drained.contains(&id)
                 && wish::standing(&self.targets, service, id.real) == Standing::Up
+                && !wish::is_draining(&self.targets, service, id.real)
         };
         servers.iter().filter(takes).count()
     }

@@ -18,7 +18,7 @@ use super::wish::key;
 use crate::control::Listening;
 use crate::datapath::Mode;
 use crate::preflight::Facts;
-use crate::{identity, time};
+use crate::time;
 
 impl Engine {
     /// Reads the site file again. One that can't be taken changes nothing.
@@ -76,7 +76,7 @@ impl Engine {
     pub(super) async fn put_in_force(&mut self, wanted: &Interfaces) -> Result<(), StartError> {
         self.follow_targets();
         self.network.served = wanted.values().copied().collect();
-        self.network.own = identity::addresses().into_iter().collect();
+        self.network.own = daemon::host::addresses().into_iter().collect();
         self.refresh_paths().await?;
         self.want_thread().map_err(StartError::Thread)?;
         self.plan_routers();

@@ -24,7 +24,7 @@ use crate::ha::notify::{Notifier, Word};
 use crate::ha::track::{Script, Scripts};
 use crate::ha::{Ha, Key, News, Part, Plan};
 use crate::tables::RouterWish;
-use crate::{identity, time};
+use crate::time;
 
 pub(crate) use plan::Shown;
 
@@ -174,7 +174,7 @@ impl Engine {
     /// Works out what the thread is to play. Where VIPs or their places change, the maps come first.
     pub(super) fn plan_routers(&mut self) {
         self.replan = false;
-        let addresses = match identity::by_interface() {
+        let addresses = match daemon::host::by_interface() {
             Ok(addresses) => addresses,
             Err(error) => {
                 Self::failed("this host's addresses are not known; asking again", &error);

@@ -20,7 +20,7 @@ use crate::network::{Network, netlink};
 use crate::preflight::Facts;
 use crate::tables::settle::Settling;
 use crate::tables::{Memo, Tables};
-use crate::{cli, time};
+use crate::{cli, time, witness};
 
 /// Opens the data plane and takes the site file: what can go wrong goes wrong here, before
 /// anything that forwards is touched.
@@ -89,6 +89,10 @@ pub async fn start(options: &cli::Run, events: mpsc::Sender<Event>) -> Result<En
     let drained = engine.known(REAL_DRAINED);
     engine.drained.take_over(drained.into_iter());
     engine.put_in_force(&wanted).await?;
+    witness::start(
+        engine.site.checked.site.election.as_ref(),
+        &engine.site.host,
+    );
     // Flows of real servers that a crash removed without their flows.
     engine.forget_flows();
     engine.datapath.keep()?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
-use health::{Action, Input, Monitor, Outcome, ProbeKind, Verdict};
+use health::{Action, Failure, Input, Monitor, Outcome, ProbeKind, Verdict};
 
 use crate::config::{HealthCheck, Service};
 
@@ -53,6 +53,7 @@ pub struct Target {
     check: HealthCheck,
     address: SocketAddr,
     monitor: Monitor,
+    draining: Draining,
     round: u64,
     /// Since when the verdict stands.
     pub since: SystemTime,
@@ -64,10 +65,62 @@ impl Target {
         self.monitor.verdict()
     }
 
+    /// Whether it has said that it is about to stop, and has not come back since: it is to have no new
+    /// flows, and those that it has stay with it, whatever its probes say.
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_so
+    }
+
     /// The latest result.
     pub fn last(&self) -> Option<Outcome> {
         self.monitor.last()
     }
+}
+
+/// What a target says of its end.
+#[derive(Clone, Copy, Debug, Default)]
+struct Draining {
+    is_so: bool,
+    /// Results in a row that say the contrary.
+    against: u32,
+}
+
+impl Draining {
+    /// Takes a result: whether it was that the target drains. It takes `fall` of them in a row to be
+    /// believed, at once if the target has no flows yet, and `rise` to be forgotten.
+    fn hear(&mut self, check: &HealthCheck, outcome: Outcome, verdict: Verdict) -> bool {
+        let says = match (outcome, &check.draining) {
+            (Outcome::Failed(Failure::Status(status)), Some(draining)) => draining.contains(status),
+            (Outcome::Failed(_) | Outcome::Passed, _) => false,
+        };
+        // Of one that has gone nobody hears that it came back.
+        if says == self.is_so || !(says || outcome == Outcome::Passed) {
+            self.against = 0;
+            return says;
+        }
+        self.against += 1;
+        let enough = match self.is_so {
+            true => check.spec.rise.get(),
+            false if verdict == Verdict::Up => check.spec.fall.get(),
+            false => 1,
+        };
+        if self.against >= enough {
+            *self = Self {
+                is_so: says,
+                against: 0,
+            };
+        }
+        says
+    }
+}
+
+/// What a result has changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Heard {
+    /// The verdict.
+    pub change: Option<Change>,
+    /// Whether it is draining now, where that is new.
+    pub draining: Option<bool>,
 }
 
 /// The first probes of new targets are this far apart, or closer when there are many.
@@ -126,6 +179,7 @@ impl Targets {
                             check: check.clone(),
                             address,
                             monitor: Monitor::resume(check.spec, verdict, now, jitter),
+                            draining: old.as_ref().map(|old| old.draining).unwrap_or_default(),
                             round: 0,
                             since: old.map_or(wall, |old| old.since),
                         }
@@ -195,7 +249,7 @@ impl Targets {
         (probes, changes)
     }
 
-    /// Takes the result of a probe; a verdict that it changed.
+    /// Takes the result of a probe; what it changed.
     pub fn result(
         &mut self,
         id: &TargetId,
@@ -203,11 +257,18 @@ impl Targets {
         outcome: Outcome,
         now: Instant,
         wall: SystemTime,
-    ) -> Option<Change> {
-        let target = self
-            .targets
-            .get_mut(id)
-            .filter(|target| target.round == round)?;
+    ) -> Heard {
+        let target = self.targets.get_mut(id);
+        let Some(target) = target.filter(|target| target.round == round) else {
+            return Heard::default();
+        };
+        let before = target.is_draining();
+        let verdict = target.verdict();
+        // Who says so is alive.
+        let outcome = match target.draining.hear(&target.check, outcome, verdict) {
+            true => Outcome::Passed,
+            false => outcome,
+        };
         let actions = target.monitor.handle(now, Input::Result(outcome));
         let change = actions.into_iter().find_map(|action| match action {
             Action::Changed { from, to, reason } => Some(Change {
@@ -217,9 +278,14 @@ impl Targets {
                 reason,
             }),
             Action::StartProbe => None,
-        })?;
-        target.since = wall;
-        Some(change)
+        });
+        if change.is_some() {
+            target.since = wall;
+        }
+        Heard {
+            change,
+            draining: Some(target.is_draining()).filter(|now| *now != before),
+        }
     }
 }
 

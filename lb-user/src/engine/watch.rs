@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::{Attached, Engine, HOUSEKEEPING, SOLICIT};
 use crate::datapath::Mode;
 use crate::network::{Path, netlink};
-use crate::{identity, time};
+use crate::time;
 
 /// Destinations of replies that were asked for lately, at most; beyond, the oldest is forgotten.
 const SOLICITED_MAX: usize = 1024;
@@ -26,7 +26,7 @@ impl Engine {
         self.play_routers(time::now());
         self.network
             .set_neighbours(self.netlink.neighbours().await?);
-        self.network.own = identity::addresses().into_iter().collect();
+        self.network.own = daemon::host::addresses().into_iter().collect();
         self.refresh_paths().await?;
         self.follow_interfaces();
         self.dirty = true;

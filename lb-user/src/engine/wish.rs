@@ -69,7 +69,10 @@ pub(super) fn services(
             .map(|real| RealWish {
                 address: real.address,
                 port: real.port.unwrap_or(0),
-                weight: real.weight.0,
+                weight: match is_draining(targets, service, real.endpoint()) {
+                    true => 0,
+                    false => real.weight.0,
+                },
                 drained: drained.contains(&drain::order::id(service, real)),
                 standing: standing(targets, service, real.endpoint()),
                 way: way(network, service, real, sources),
@@ -193,15 +196,20 @@ fn bounded(mtu: u32) -> u16 {
 }
 
 /// What health allows: without a check a real server is always up; one without a verdict gets
-/// nothing until its first probe has passed.
+/// nothing until its first probe has passed; one that stops as it said it would keeps what is left of its
+/// flows.
 pub(super) fn standing(targets: &Targets, service: &Service, real: SocketAddr) -> Standing {
-    match targets
-        .get(&service.name, real)
-        .map(|target| target.verdict())
-    {
-        None | Some(Verdict::Up) => Standing::Up,
-        Some(Verdict::Checking | Verdict::Down) => Standing::Down,
+    let target = targets.get(&service.name, real);
+    match target.map(|target| (target.verdict(), target.is_draining())) {
+        None | Some((Verdict::Up, _) | (_, true)) => Standing::Up,
+        Some((Verdict::Checking | Verdict::Down, false)) => Standing::Down,
     }
+}
+
+/// Whether a real server says that it is about to stop, or has stopped after it said so.
+pub(super) fn is_draining(targets: &Targets, service: &Service, real: SocketAddr) -> bool {
+    let target = targets.get(&service.name, real);
+    target.is_some_and(|target| target.is_draining())
 }
 
 #[cfg(test)]

@@ -201,6 +201,7 @@ fn real(
         drained: engine
             .drained
             .contains(&drain::order::id(service, declared)),
+        draining: target.is_some_and(|target| target.is_draining()),
         health: target
             .map_or("unchecked", |target| target.verdict().word())
             .to_owned(),

@@ -1,10 +1,11 @@
 //! What the daemon tells of itself: one view of its state, as JSON ([`view`]), as Prometheus
-//! metrics (`metrics`) and as a table for people ([`table`]).
+//! metrics (`metrics`) and as a table for people ([`table`]); and the [`proxy`] beside it.
 //!
 //! The view is made for readers; the daemon's own types stay inside.
 
 mod collect;
 mod metrics;
+pub mod proxy;
 mod routers;
 pub mod table;
 pub mod view;

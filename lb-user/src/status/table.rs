@@ -148,11 +148,9 @@ fn real_row(real: &RealStatus) -> [String; 9] {
         _ if !real.next_hop.contains(':') => format!("{}, {}", real.health, real.next_hop),
         _ => real.health.clone(),
     };
-    let health = if real.drained {
-        format!("{health}, drained")
-    } else {
-        health
-    };
+    let said = [("draining", real.draining), ("drained", real.drained)];
+    let said = said.into_iter().filter(|(_, is_so)| *is_so);
+    let health = said.fold(health, |health, (word, _)| format!("{health}, {word}"));
     [
         format!("  {}", real.endpoint()),
         String::new(),

@@ -199,6 +199,9 @@ pub struct RealStatus {
     /// Whether `viaduct drain` keeps new flows from it.
     #[serde(default)]
     pub drained: bool,
+    /// Whether it has said, by the status of its health check, that it is about to stop.
+    #[serde(default)]
+    pub draining: bool,
     /// `up`, `down`, `checking` (no verdict yet) or `unchecked` (no health check: always served).
     pub health: String,
     /// Since when (RFC 3339, UTC); null when unchecked.

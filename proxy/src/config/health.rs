@@ -10,6 +10,7 @@ use health::{HttpCheck, ProbeKind, Spec, StatusRange, StatusSet, spec::TextError
 use toml::Spanned;
 
 use super::{file, settings};
+use crate::preamble::{self, Version};
 
 /// How the servers of an upstream are checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,16 @@ pub struct HealthCheck {
     pub spec: Spec,
     /// With what.
     pub probe: ProbeKind,
+}
+
+impl HealthCheck {
+    /// The same for servers that want a PROXY header: the proxy speaks for itself.
+    pub(super) fn behind(mut self, version: Option<Version>) -> Self {
+        if let (Some(version), ProbeKind::Http(check)) = (version, &mut self.probe) {
+            preamble::write(version, None, &mut check.preamble);
+        }
+        self
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -1,20 +1,23 @@
 //! The tables `[[proxy.route]]`: which requests, and what becomes of them.
 //!
-//! Not here: finding the route of a request (`route`).
+//! Not here: what becomes of them (`action`), and finding the route of a request (`route`).
 
-use std::ops::Range;
+use std::collections::BTreeMap;
 
 use daemon::{
-    diagnostic::{Diagnostic, nearest},
+    diagnostic::nearest,
     site::{Table, findings::Findings},
 };
 use toml::Spanned;
 
 use super::{
-    Draft, Listener, Names, Upstream,
+    Draft, Listener, Names, Network, Upstream,
+    action::{self, Action},
     file::{self, OneOrMany},
+    limit::{self, RouteLimits, Zone},
     settings,
 };
+use crate::{pattern::Pattern, template::Template};
 
 /// Which requests, and what becomes of them. A request has to meet every condition; of a condition with
 /// several values, one of them.
@@ -30,10 +33,18 @@ pub struct Route {
     pub paths: Vec<PathRule>,
     /// The methods it is for; empty: all.
     pub methods: Vec<String>,
-    /// The headers a request must have: name in lower case, and value; no value: any.
-    pub headers: Vec<(String, Option<String>)>,
+    /// The headers a request must have: name in lower case, and value.
+    pub headers: Vec<(String, Wanted)>,
+    /// What must be in its query: name and value, as they stand there.
+    pub queries: Vec<(String, Wanted)>,
+    /// The clients it is for; empty: all.
+    pub clients: Vec<Network>,
+    /// What a server is asked for instead.
+    pub rewrite: Option<Template>,
     /// What becomes of its requests.
     pub action: Action,
+    /// How much a client may do.
+    pub limits: RouteLimits,
 }
 
 /// A host that clients ask for, in lower case and without a port.
@@ -53,39 +64,61 @@ pub enum PathRule {
     /// All that begin with it, at a `/`: `/api` is the beginning of `/api` and `/api/x`, not of
     /// `/apix`.
     Prefix(String),
+    /// All that it is found in.
+    Pattern(Pattern),
 }
 
-/// What becomes of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// A server of this upstream (its place in the site's list) answers it.
-    Forward(usize),
-    /// The client is sent elsewhere.
-    Redirect {
-        /// 301, 302, 303, 307 or 308.
-        status: u16,
-        /// Where to; `$host` and `$target` in it are those of the request.
-        to: String,
-    },
-    /// It is answered here.
-    Respond {
-        /// The status.
-        status: u16,
-        /// The body, as `text/html` if it begins with `<`, else as `text/plain`.
-        body: String,
-    },
+impl PathRule {
+    /// How many groups of a path it gives.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        match self {
+            Self::Exact(_) => 0,
+            Self::Prefix(_) => 1,
+            Self::Pattern(pattern) => pattern.groups(),
+        }
+    }
 }
+
+/// What a header or a part of the query has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// `*`: there.
+    Any,
+    /// Exactly this.
+    Equal(String),
+    /// `~PATTERN`: something that this is found in.
+    Matches(Pattern),
+}
+
+impl Wanted {
+    /// Whether a value is what is wanted.
+    #[must_use]
+    pub fn is(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Equal(wanted) => wanted.as_bytes() == value,
+            Self::Matches(pattern) => pattern.matches(value),
+        }
+    }
+}
+
+/// What routes name.
+pub(super) type Named<'a> = (
+    &'a [Draft<Upstream>],
+    &'a [Draft<Listener>],
+    &'a [Draft<Zone>],
+);
 
 pub(super) fn from_file(
     tables: Vec<Table<file::Route>>,
-    upstreams: &[Draft<Upstream>],
-    listeners: &[Draft<Listener>],
+    named: Named<'_>,
     findings: &mut Findings,
 ) -> Option<Vec<Route>> {
     let mut names = Names::default();
     let routes: Vec<Option<Route>> = tables
         .into_iter()
-        .map(|table| one(table, &mut names, (upstreams, listeners), findings))
+        .map(|table| one(table, &mut names, named, findings))
         .collect();
     routes.into_iter().collect()
 }
@@ -93,10 +126,10 @@ pub(super) fn from_file(
 fn one(
     table: Table<file::Route>,
     names: &mut Names,
-    (upstreams, listeners): (&[Draft<Upstream>], &[Draft<Listener>]),
+    (upstreams, listeners, zones): Named<'_>,
     findings: &mut Findings,
 ) -> Option<Route> {
-    let Table { span, value } = table;
+    let Table { span, mut value } = table;
     let name = findings.required(value.name.clone(), &span, "name", "\"site\"");
     let name = name.and_then(|name| names.take(&name, "route", findings));
     let listener = |text: &Spanned<String>, findings: &mut Findings| {
@@ -110,26 +143,38 @@ fn one(
     let prefixes = each(&value.prefix, findings, |text, findings| {
         settings::absolute(text, findings).map(PathRule::Prefix)
     });
+    let patterns = each(&value.regex, findings, |text, findings| {
+        pattern(text, text.get_ref(), findings).map(PathRule::Pattern)
+    });
+    let paths = [exact, patterns, prefixes]
+        .into_iter()
+        .collect::<Option<Vec<_>>>();
+    let paths = paths.map(|paths| paths.concat());
     let methods = each(&value.method, findings, method);
-    let headers: Vec<Option<(String, Option<String>)>> = value
-        .header
-        .iter()
-        .flatten()
-        .map(|(name, value)| header(name, value, findings))
-        .collect();
-    let action = action(&value, &span, upstreams, findings);
+    let headers = wanted(&value.header, header_name, findings);
+    let queries = wanted(&value.query, query_name, findings);
+    let clients = each(&value.client, findings, settings::network);
+    let known = paths.as_deref().unwrap_or_default();
+    let action = action::from_file(&value, &span, (upstreams, known), findings);
+    let rewrite = action::rewrite(&value, known, findings);
+    let limits = limit::of_route(&mut value, zones, findings);
     Some(Route {
         name: name?,
         listeners: listeners?,
         hosts: hosts?,
-        paths: [exact?, prefixes?].concat(),
+        paths: paths?,
         methods: methods?,
-        headers: headers.into_iter().collect::<Option<_>>()?,
+        headers: headers?,
+        queries: queries?,
+        clients: clients?,
+        rewrite: rewrite?,
         action: action?,
+        limits: limits?,
     })
 }
 
-fn each<T>(
+/// What a condition has, each read in the same way.
+pub(super) fn each<T>(
     values: &Option<OneOrMany>,
     findings: &mut Findings,
     read: impl Fn(&Spanned<String>, &mut Findings) -> Option<T>,
@@ -140,7 +185,7 @@ fn each<T>(
 }
 
 /// The place of something that has to be defined elsewhere.
-fn named<T>(
+pub(super) fn named<T>(
     text: &Spanned<String>,
     what: &str,
     drafts: &[Draft<T>],
@@ -194,104 +239,55 @@ fn method(text: &Spanned<String>, findings: &mut Findings) -> Option<String> {
     Some(method.clone())
 }
 
-fn header(
-    name: &Spanned<String>,
-    value: &Spanned<String>,
+/// What headers, or the query, have to be.
+fn wanted(
+    table: &Option<BTreeMap<Spanned<String>, Spanned<String>>>,
+    name: impl Fn(&Spanned<String>, &mut Findings) -> Option<String>,
     findings: &mut Findings,
-) -> Option<(String, Option<String>)> {
+) -> Option<Vec<(String, Wanted)>> {
+    let pairs = table.iter().flatten();
+    let read: Vec<Option<(String, Wanted)>> = pairs
+        .map(|(key, value)| {
+            let name = name(key, findings);
+            let text = value.get_ref();
+            let wanted = match (text.as_str(), text.strip_prefix('~')) {
+                ("*", _) => Some(Wanted::Any),
+                (_, Some(text)) => pattern(value, text, findings).map(Wanted::Matches),
+                (_, None) => Some(Wanted::Equal(text.clone())),
+            };
+            Some((name?, wanted?))
+        })
+        .collect();
+    read.into_iter().collect()
+}
+
+fn header_name(name: &Spanned<String>, findings: &mut Findings) -> Option<String> {
     let text = name.get_ref();
-    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    if text.is_empty() || !text.chars().all(is_token) {
+    if !settings::is_token(text) {
         let message = format!("`{text}` cannot name a header");
         return findings.refuse(name.span(), message, "write for example \"x-canary\"");
     }
-    let wanted = value.get_ref();
-    let wanted = (wanted != "*").then(|| wanted.clone());
-    Some((text.to_ascii_lowercase(), wanted))
+    Some(text.to_ascii_lowercase())
 }
 
-fn action(
-    table: &file::Route,
-    span: &Range<usize>,
-    upstreams: &[Draft<Upstream>],
-    findings: &mut Findings,
-) -> Option<Action> {
-    let status = table.status.as_ref();
-    match (&table.upstream, &table.redirect, status) {
-        (Some(upstream), None, None) => {
-            misplaced_body(table, findings)?;
-            named(upstream, "upstream", upstreams, findings).map(Action::Forward)
-        }
-        (None, Some(to), status) => {
-            misplaced_body(table, findings)?;
-            redirect(to, status, findings)
-        }
-        (None, None, Some(status)) => {
-            let status = findings.number(status, "status", (200_u16, 599))?;
-            let body = table.body.clone().map(Spanned::into_inner);
-            Some(Action::Respond {
-                status: status.into_inner(),
-                body: body.unwrap_or_default(),
-            })
-        }
-        (None, None, None) => {
-            let known = ["upstream", "redirect", "status"];
-            if !known.iter().any(|key| findings.is_excused(span, key)) {
-                findings.push(
-                    Diagnostic::error(span.clone(), "a route that leads nowhere").help(
-                        "add `upstream = \"NAME\"`, `redirect = \"https://$host$target\"` or `status = 404`",
-                    ),
-                );
-            }
-            None
-        }
-        (Some(upstream), _, _) => findings.refuse(
-            upstream.span(),
-            "a route leads to one thing only",
-            "keep one of `upstream`, `redirect` and `status`",
+fn query_name(name: &Spanned<String>, findings: &mut Findings) -> Option<String> {
+    let text = name.get_ref();
+    let is_plain = |b: u8| b.is_ascii_graphic() && !b"&=#?".contains(&b);
+    if text.is_empty() || !text.bytes().all(is_plain) {
+        let message = format!("`{text}` cannot name a part of a query");
+        let help = "write it as it stands in a request: { debug = \"1\" } for ?debug=1";
+        return findings.refuse(name.span(), message, help);
+    }
+    Some(text.clone())
+}
+
+fn pattern(value: &Spanned<String>, text: &str, findings: &mut Findings) -> Option<Pattern> {
+    match Pattern::new(text) {
+        Ok(pattern) => Some(pattern),
+        Err(told) => findings.refuse(
+            value.span(),
+            format!("`{text}` {told}"),
+            "write it in single quotes: '^/u/([0-9]+)$'; it is found anywhere unless ^ and $ say where",
         ),
     }
-}
-
-/// `None` where there is a body that nobody would see.
-fn misplaced_body(table: &file::Route, findings: &mut Findings) -> Option<()> {
-    match &table.body {
-        None => Some(()),
-        Some(body) => findings.refuse(
-            body.span(),
-            "a body only goes with a `status` of its own",
-            "leave it out",
-        ),
-    }
-}
-
-fn redirect(
-    to: &Spanned<String>,
-    status: Option<&Spanned<i64>>,
-    findings: &mut Findings,
-) -> Option<Action> {
-    let known = [301, 302, 303, 307, 308];
-    if let Some(status) = status.filter(|status| !known.contains(status.get_ref())) {
-        return findings.refuse(
-            status.span(),
-            format!("{} is not the status of a redirect", status.get_ref()),
-            "write 301, 302, 303, 307 or 308",
-        );
-    }
-    let text = to.get_ref();
-    let goes_somewhere = text.starts_with('/') || text.contains("://") || text.starts_with('$');
-    if !goes_somewhere || !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return findings.refuse(
-            to.span(),
-            format!("`{text}` is not where a client can be sent"),
-            "write for example \"https://$host$target\" or \"/new/\"",
-        );
-    }
-    let status = status.map_or(302, |status| {
-        u16::try_from(*status.get_ref()).unwrap_or(302)
-    });
-    Some(Action::Redirect {
-        status,
-        to: text.clone(),
-    })
 }

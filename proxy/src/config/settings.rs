@@ -172,8 +172,8 @@ pub(super) fn from_file(table: Table<file::Proxy>, findings: &mut Findings) -> O
         Some(text) => socket_address(text, findings),
         None => Some(STATUS),
     };
-    let threads = value.threads.as_ref();
-    let threads = threads.map(|threads| findings.number(threads, "threads", (1, 256)));
+    let threads_of = value.threads.as_ref();
+    let threads = threads_of.map(|count| threads(count, findings));
     let health = value.health.as_ref().map(|path| absolute(path, findings));
     let trusted: Vec<Option<Network>> = value
         .trusted
@@ -193,7 +193,7 @@ pub(super) fn from_file(table: Table<file::Proxy>, findings: &mut Findings) -> O
     );
     Some(Settings {
         status: status?,
-        threads: given(threads)?.map(Spanned::into_inner),
+        threads: given(threads)?,
         health: given(health)?,
         trusted: trusted.into_iter().collect::<Option<_>>()?,
         forwarded: value.forwarded.is_some_and(Spanned::into_inner),
@@ -206,7 +206,7 @@ pub(super) fn from_file(table: Table<file::Proxy>, findings: &mut Findings) -> O
 
 /// `Some(None)`: not given. `None`: given and wrong.
 #[expect(clippy::option_option, reason = "three cases: absent, wrong, right")]
-fn given<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+pub(super) fn given<T>(value: Option<Option<T>>) -> Option<Option<T>> {
     match value {
         Some(Some(value)) => Some(Some(value)),
         Some(None) => None,
@@ -214,7 +214,18 @@ fn given<T>(value: Option<Option<T>>) -> Option<Option<T>> {
     }
 }
 
-fn socket_address(text: &Spanned<String>, findings: &mut Findings) -> Option<SocketAddr> {
+/// How many threads serve.
+pub(super) fn threads(count: &Spanned<i64>, findings: &mut Findings) -> Option<u16> {
+    findings
+        .number(count, "threads", (1, 256))
+        .map(Spanned::into_inner)
+}
+
+/// An address and a port.
+pub(super) fn socket_address(
+    text: &Spanned<String>,
+    findings: &mut Findings,
+) -> Option<SocketAddr> {
     match text.get_ref().parse() {
         Ok(address) => Some(address),
         Err(_) => findings.refuse(
@@ -246,7 +257,13 @@ pub(super) fn absolute(text: &Spanned<String>, findings: &mut Findings) -> Optio
     Some(path.clone())
 }
 
-fn network(text: &Spanned<String>, findings: &mut Findings) -> Option<Network> {
+/// What names of headers and cookies are made of (RFC 9110 section 5.6.2).
+pub(super) fn is_token(text: &str) -> bool {
+    let is_one = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !text.is_empty() && text.chars().all(is_one)
+}
+
+pub(super) fn network(text: &Spanned<String>, findings: &mut Findings) -> Option<Network> {
     if let Ok(address) = text.get_ref().parse() {
         return Some(Network {
             first: address,

@@ -2,15 +2,13 @@
 //!
 //! Not here: when it does.
 
-use std::io::Write as _;
+use std::{io::Write as _, sync::Arc};
 
 use crate::{
+    config::Maintenance,
     forward::{Delivery, status_line},
-    h1::{
-        Refusal, Version,
-        body::Framing,
-        transfer::{Coding, Transfer},
-    },
+    h1::{Refusal, Version, body::Framing, transfer::Transfer},
+    template::{Parts, Template},
 };
 
 /// An answer of the proxy's own.
@@ -36,7 +34,7 @@ pub(super) enum Body {
     /// What was refused.
     Refusal(Refusal),
     /// The site file's text.
-    Given(String),
+    Given(Arc<str>),
 }
 
 impl Own {
@@ -81,22 +79,29 @@ impl Own {
     }
 
     /// Somewhere else.
-    pub(super) fn redirect(status: u16, to: &str, (host, target): (&[u8], &[u8])) -> Self {
-        let mut location = Vec::with_capacity(to.len() + host.len() + target.len());
-        let mut rest = to;
-        while let Some(at) = rest.find('$') {
-            location.extend_from_slice(&rest.as_bytes()[..at]);
-            rest = &rest[at..];
-            let known = [("$host", host), ("$target", target)];
-            let variable = known.iter().find(|(name, _)| rest.starts_with(name));
-            let (name, value) = variable.unwrap_or(&("$", b"$"));
-            location.extend_from_slice(value);
-            rest = &rest[name.len()..];
-        }
-        location.extend_from_slice(rest.as_bytes());
+    pub(super) fn redirect(status: u16, to: &Template, parts: &Parts<'_>) -> Self {
+        let mut location = Vec::with_capacity(to.as_str().len() + parts.target.len());
+        to.write(parts, &mut location);
         Self {
             location: Some(location),
             ..Self::status(status)
+        }
+    }
+
+    /// The site file's text.
+    pub(super) fn given(status: u16, body: &Arc<str>, retry_after: Option<u32>) -> Self {
+        Self {
+            body: Body::Given(Arc::clone(body)),
+            retry_after,
+            ..Self::status(status)
+        }
+    }
+
+    /// Its servers are being worked on.
+    pub(super) fn maintenance(maintenance: &Maintenance) -> Self {
+        match &maintenance.page {
+            Some(page) => Self::given(503, page, maintenance.retry_after),
+            None => Self::refused(503, maintenance.retry_after),
         }
     }
 
@@ -104,17 +109,13 @@ impl Own {
     pub(super) fn write(
         &self,
         (delivery, is_head): (Delivery, bool),
-        date: &[u8],
+        (date, lines): (&[u8], &[u8]),
         down: &mut Transfer,
     ) -> u64 {
         down.begin();
         let words = reason(self.status);
-        let body = match &self.body {
-            Body::Status => format!("{} {words}\n", self.status),
-            Body::Words(words) => (*words).to_owned(),
-            Body::Refusal(refusal) => format!("{} {words}: {refusal}\n", self.status),
-            Body::Given(body) => body.clone(),
-        };
+        let mut room = [0; SHORT];
+        let body = self.text(words, &mut room);
         let kind = match body.trim_start().starts_with('<') {
             true => "text/html; charset=utf-8",
             false => "text/plain; charset=utf-8",
@@ -138,6 +139,10 @@ impl Own {
         if let Some(seconds) = self.retry_after {
             drop(write!(out, "\r\nRetry-After: {seconds}"));
         }
+        if let Some(lines) = lines.strip_suffix(b"\r\n") {
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(lines);
+        }
         if self.status == 503 || self.status == 429 {
             out.extend_from_slice(b"\r\nCache-Control: no-store");
         }
@@ -145,17 +150,39 @@ impl Own {
             match (delivery.keep_alive && !self.closes, delivery.version) {
                 (false, _) => b"\r\nConnection: close\r\n\r\n",
                 (true, Version::Http10) => b"\r\nConnection: keep-alive\r\n\r\n",
-                (true, Version::Http11) => b"\r\n\r\n",
+                (true, Version::Http11 | Version::Http2) => b"\r\n\r\n",
             },
         );
         let has_body = !is_head && !matches!(self.status, 204 | 304);
         if has_body {
             out.extend_from_slice(body.as_bytes());
         }
-        down.body(Framing::None, Coding::Plain);
+        down.body(Framing::None, delivery.of(Framing::None).0);
         if has_body { body.len() as u64 } else { 0 }
     }
 }
+
+impl Own {
+    /// Its body, which is in `room` if it has to be put together.
+    fn text<'t>(&'t self, words: &str, room: &'t mut [u8; SHORT]) -> &'t str {
+        let mut rest = &mut room[..];
+        // All of our own fit.
+        let fits = match &self.body {
+            Body::Words(words) => return words,
+            Body::Given(body) => return body,
+            Body::Status => writeln!(rest, "{} {words}", self.status),
+            Body::Refusal(refusal) => writeln!(rest, "{} {words}: {refusal}", self.status),
+        };
+        let left = rest.len();
+        let text = &room[..SHORT - left];
+        fits.ok()
+            .and_then(|()| std::str::from_utf8(text).ok())
+            .unwrap_or_default()
+    }
+}
+
+/// Bytes of the longest body that says a status.
+const SHORT: usize = 256;
 
 /// The words after a status (RFC 9110 section 15).
 fn reason(status: u16) -> &'static str {

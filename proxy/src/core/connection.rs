@@ -6,20 +6,19 @@
 use std::{
     cell::Cell,
     future::poll_fn,
-    net::SocketAddr,
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::{io::AsyncWrite as _, net::TcpStream};
-
 use super::{
     Core,
+    admit::Admitted,
     answer::Own,
+    frames::serve::is_preface,
     judge::{Step, judge},
-    relay::{read, write},
+    preamble::{Arrival, Private},
+    stream::{Stream, write},
     watch::{Watch, ticks},
     work::{Facts, Work},
 };
@@ -38,11 +37,13 @@ const LINGER: Duration = Duration::from_secs(2);
 /// One client's connection.
 pub(super) struct Client {
     pub(super) core: Rc<Core>,
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     pub(super) peer: Peer,
     /// The listener it came by, by its place in the site as it is now.
     pub(super) listener: Rc<Cell<usize>>,
     pub(super) watch: Rc<Watch>,
+    /// A connection to a server that speaks for this client alone.
+    pub(super) private: Option<Box<Private>>,
 }
 
 /// What came of waiting for a head.
@@ -69,30 +70,58 @@ impl Client {
     /// The client at the other end of a stream.
     pub(super) fn new(
         core: &Rc<Core>,
-        stream: TcpStream,
-        address: SocketAddr,
+        stream: Stream,
+        arrival: &Arrival,
         listener: &Rc<Cell<usize>>,
     ) -> Self {
         let local = core.local();
         Self {
             core: Rc::clone(core),
             stream,
-            peer: Peer::new(address, &local.plan.additions.trusted),
+            peer: arrival.peer(&local.plan.additions.trusted),
             listener: Rc::clone(listener),
             watch: core.watch(),
+            private: None,
         }
     }
 
     /// Serves it to its end.
     pub(super) async fn serve(mut self) {
+        if !self.greet().await {
+            return;
+        }
+        if matches!(&self.stream, Stream::Tls(tls) if tls.is_http2()) {
+            // On the heap: it is larger than what a connection of HTTP/1.1 is.
+            return Box::pin(self.serve_frames(None)).await;
+        }
         let mut after = After::Next(None);
+        let mut is_first = self.speaks_http2();
         while let After::Next(carried) = after {
-            after = match self.head(carried).await {
+            let came = self.head(carried).await;
+            let may_be_preface = std::mem::take(&mut is_first);
+            after = match came {
+                Came::Head(work, _) if may_be_preface && is_preface(&work) => {
+                    return Box::pin(self.serve_frames(Some(work))).await;
+                }
                 Came::Head(work, end) => self.request(work, Ok(end)).await,
                 Came::Wrong(work, refusal) => self.request(work, Err(refusal)).await,
                 Came::Late(work) => self.late(work).await,
                 Came::End => After::Close,
             };
+        }
+    }
+
+    /// Whether its listener has HTTP/2.
+    fn speaks_http2(&self) -> bool {
+        let local = self.core.local();
+        let listener = local.plan.site.listeners.get(self.listener.get());
+        listener.is_some_and(|listener| listener.http2)
+    }
+
+    /// Serves the one request that there is; its head is at the front of the client's buffer.
+    pub(super) async fn serve_one(mut self, work: Box<Work>, head: Result<usize, Refusal>) {
+        if let After::Next(Some(work)) = self.request(work, head).await {
+            self.core.store.borrow_mut().give(work);
         }
     }
 
@@ -143,7 +172,7 @@ impl Client {
                 Ok(None) => {}
                 Err(refusal) => return Poll::Ready(Came::Wrong(work, refusal)),
             }
-            match read(&mut self.stream, cx, work.client.room()) {
+            match self.stream.poll_read(cx, work.client.room()) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0) | Err(_)) => {
                     core.store.borrow_mut().give(work);
@@ -205,22 +234,18 @@ impl Client {
                 Step::Answer(Own::refusal(refusal))
             }
         };
-        let keep = match step {
-            Step::Answer(own) => {
-                let is_whole = !work.facts.has_body;
+        let is_whole = !work.facts.has_body;
+        let keep = match (self.admit(&local, &mut work).await, step) {
+            (Admitted::Gone, _) => false,
+            (Admitted::Refused(own), _) | (Admitted::On, Step::Answer(own)) => {
                 self.answer(&mut work, own, is_whole).await
             }
-            Step::Forward(upstream, delay) => {
-                if !delay.is_zero() {
-                    tokio::time::sleep(delay).await;
-                }
+            (Admitted::On, Step::Forward(upstream)) => {
                 self.forward(&local, &mut work, upstream).await
             }
         };
-        if let Some(route) = work.facts.route.filter(|_| work.facts.is_admitted) {
-            local.plan.policy.finished(route);
-        }
         core.count(&local, &work, &self.peer);
+        work.held.release();
         work.up.begin();
         work.down.begin();
         core.store.borrow_mut().take_buffer(&mut work.server);
@@ -254,10 +279,12 @@ impl Client {
     pub(super) async fn answer(&mut self, work: &mut Work, mut own: Own, is_whole: bool) -> bool {
         own.closes |= !is_whole;
         let date = self.core.date.get();
-        let Work { down, facts, .. } = &mut *work;
+        let Work {
+            down, facts, held, ..
+        } = &mut *work;
         facts.status = own.status;
         let delivery = facts.delivery;
-        facts.sent = own.write((delivery, facts.is_head), &date, down);
+        facts.sent = own.write((delivery, facts.is_head), (&date, &held.lines), down);
         let keep = delivery.keep_alive && !own.closes;
         let timeouts = self.core.local().plan.site.settings.timeouts;
         self.watch.again();
@@ -290,6 +317,9 @@ impl Client {
     /// Says that nothing more comes, and reads on for a while: a reset for bytes that nobody read would
     /// overtake the answer (RFC 9112 section 9.6).
     pub(super) async fn linger(&mut self, work: &mut Work) {
+        if self.stream.is_heard_out() {
+            return;
+        }
         self.watch.again();
         self.watch.until(self.core.tick.get() + ticks(LINGER));
         let mut is_shut = false;
@@ -298,10 +328,10 @@ impl Client {
                 return Poll::Ready(());
             }
             if !is_shut {
-                is_shut = Pin::new(&mut self.stream).poll_shutdown(cx).is_ready();
+                is_shut = self.stream.poll_shutdown(cx).is_ready();
             }
             loop {
-                match read(&mut self.stream, cx, &mut work.client.bytes) {
+                match self.stream.poll_read(cx, &mut work.client.bytes) {
                     Poll::Pending => break,
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
                     Poll::Ready(Ok(_)) => {}

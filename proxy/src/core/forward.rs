@@ -4,25 +4,24 @@
 //! out, or it has no body and is idempotent (RFC 9110 section 9.2.2). A connection that had waited and
 //! turns out to be closed counts as no failure of the server. Not here: the exchange itself (`relay`).
 
-use std::{future::Future as _, future::poll_fn, net::SocketAddr, task::Poll};
-
-use tokio::net::TcpStream;
+use std::future::poll_fn;
 
 use super::{
     answer::Own,
     connection::Client,
     plan::Local,
     relay::{End, Relay, Terms},
-    watch::ticks,
+    stream::Stream,
+    waiting::{Busy, Without},
     work::Work,
 };
-use crate::{clock, h1::Refusal, server::ServerLife};
+use crate::{clock, h1::Refusal};
 
 /// Connections that had waited and were closed, before a new one is opened.
 const STALE_MAX: u8 = 3;
 
 /// What became of one attempt.
-enum Attempt {
+enum Attempt<'l> {
     /// The exchange is over; whether the client's connection stays.
     Over(bool),
     /// The client is answered by the proxy.
@@ -30,7 +29,7 @@ enum Attempt {
     /// The server failed; what the client is told if no other one is tried.
     Failed { status: u16, again: bool },
     /// The connection had been closed while it waited.
-    Stale,
+    Stale(Busy<'l>),
 }
 
 /// How an exchange broke off.
@@ -40,8 +39,6 @@ struct Ended {
     has_answered: bool,
     /// The request may be sent again.
     again: bool,
-    /// The connection had waited.
-    had_waited: bool,
 }
 
 impl Client {
@@ -56,26 +53,42 @@ impl Client {
             return self.answer(work, Own::refusal(refusal), false).await;
         }
         work.tried.clear();
-        let retries = usize::from(local.plan.site.upstreams[upstream].retries);
+        let mut budget = local.budgets[upstream].get();
+        budget.request(local.plan.site.upstreams[upstream].retry_budget);
+        local.budgets[upstream].set(budget);
         let mut status = 503;
         let mut stale = 0;
-        while let Some(place) = self.choose(local, work, upstream) {
+        let mut next = match self.server(local, work, upstream).await {
+            Ok(busy) => Some(busy),
+            Err(Without::Down | Without::Full) => None,
+            Err(Without::Client) => {
+                self.core
+                    .route_stats(local, work, |route| route.broken.add(1));
+                return false;
+            }
+        };
+        while let Some(busy) = next.take() {
+            let place = busy.place;
             let may_wait = stale < STALE_MAX;
-            let attempt = self.attempt(local, work, (upstream, place), may_wait).await;
+            let attempt = self.attempt(local, work, (upstream, busy), may_wait).await;
             match attempt {
                 Attempt::Over(keep) => return keep,
                 Attempt::Answer(own) => {
                     let is_whole = work.up.has_all();
                     return self.answer(work, own, is_whole).await;
                 }
-                Attempt::Stale => stale += 1,
+                Attempt::Stale(busy) => {
+                    stale += 1;
+                    next = Some(busy);
+                }
                 Attempt::Failed {
                     status: told,
                     again,
                 } => {
                     status = told;
                     work.tried.push(place);
-                    if !again || work.tried.len() > retries {
+                    next = self.another(local, work, (upstream, place), again);
+                    if next.is_none() {
                         break;
                     }
                 }
@@ -91,51 +104,53 @@ impl Client {
         self.answer(work, own, is_whole).await
     }
 
-    fn choose(&self, local: &Local, work: &Work, upstream: usize) -> Option<usize> {
+    /// Another server after this one has failed, if the request may be tried again. It does not wait for
+    /// one.
+    fn another<'l>(
+        &self,
+        local: &'l Local,
+        work: &Work,
+        (upstream, place): (usize, usize),
+        again: bool,
+    ) -> Option<Busy<'l>> {
         let config = &local.plan.site.upstreams[upstream];
-        let servers = &local.plan.upstreams[upstream];
-        let now = local.plan.millis(work.facts.began);
-        let mut memory = local.memories[upstream].borrow_mut();
-        memory.choose(
-            config.balance,
-            work.facts.client,
-            servers.0.len(),
-            servers.candidates(config, &work.tried, now),
-        )
+        if !again || work.tried.len() > usize::from(config.retries) {
+            return None;
+        }
+        let busy = self.take(local, work, upstream)?;
+        let mut budget = local.budgets[upstream].get();
+        let may = budget.retry(local.plan.millis(clock::now()));
+        local.budgets[upstream].set(budget);
+        if !may {
+            let life = &local.plan.upstreams[upstream].0[place];
+            life.stats.of(self.core.index).withheld.add(1);
+        }
+        may.then_some(busy)
     }
 
-    async fn attempt(
+    async fn attempt<'l>(
         &mut self,
-        local: &Local,
+        local: &'l Local,
         work: &mut Work,
-        (upstream, place): (usize, usize),
+        (upstream, busy): (usize, Busy<'l>),
         may_wait: bool,
-    ) -> Attempt {
+    ) -> Attempt<'l> {
         let settings = &local.plan.site.settings;
-        let life = &local.plan.upstreams[upstream].0[place];
-        let pool = &local.pools[upstream][place];
+        let (life, place) = (busy.life, busy.place);
         let stats = life.stats.of(self.core.index);
-        let busy = Busy::new(life);
         work.facts.server = Some(life.address);
         stats.requests.add(1);
-        let waited = if may_wait { pool.take() } else { None };
-        let had_waited = waited.is_some();
-        let mut server = match waited {
-            Some(server) => server,
-            None => match self.connect(life.address, local).await {
-                Ok(server) => server,
-                Err(status) => {
-                    self.failed(local, (upstream, place));
-                    return Attempt::Failed {
-                        status,
-                        again: true,
-                    };
-                }
-            },
+        let connection = self.connection(local, work, (upstream, place), may_wait);
+        let (mut server, had_waited) = match connection.await {
+            Ok(connection) => connection,
+            Err(status) => {
+                self.failed(local, (upstream, place));
+                return Attempt::Failed {
+                    status,
+                    again: true,
+                };
+            }
         };
-        if !had_waited {
-            stats.connects.add(1);
-        }
         let is_safe = work.facts.is_idempotent && !work.facts.has_body;
         let terms = Terms {
             core: &self.core,
@@ -143,21 +158,31 @@ impl Client {
             timeouts: &settings.timeouts,
             limits: &settings.limits,
             additions: &local.plan.additions,
+            lines: match local.plan.cookies[upstream].get(place) {
+                // The client has it already.
+                Some(_) if work.facts.wish.server == Some(life.seed) => &[],
+                Some(lines) => lines,
+                None => &[],
+            },
         };
         self.watch.again();
         let mut relay = Relay::new(terms, (&mut self.stream, &mut server), work);
         let end = poll_fn(|cx| relay.poll(cx)).await;
         let (keep_client, keep_server) = relay.keeps();
         let has_answered = relay.has_answered();
-        let again = !has_answered && (relay.is_unsent() || is_safe);
+        let is_unsent = relay.is_unsent();
+        let again = !has_answered && (is_unsent || is_safe || server.was_refused());
+        if end == End::Closed && again && had_waited {
+            self.core.store.borrow_mut().take_buffer(&mut work.server);
+            return Attempt::Stale(busy);
+        }
         drop(busy);
         work.facts.sent = work.down.bytes();
         self.core.store.borrow_mut().take_buffer(&mut work.server);
         if end == End::Done {
             life.succeeded(local.plan.millis(work.facts.began));
             if keep_server {
-                let most = settings.limits.upstream_idle;
-                pool.give(server, self.core.tick.get(), most);
+                self.keep(local, work, (upstream, place), server);
             }
             if !keep_client && !work.up.has_all() {
                 self.linger(work).await;
@@ -168,22 +193,69 @@ impl Client {
             end,
             has_answered,
             again,
-            had_waited,
         };
         self.broken(local, work, (upstream, place), &ended)
     }
 
+    /// A connection to a server, and whether it had waited; the status to answer with where there is none.
+    async fn connection(
+        &mut self,
+        local: &Local,
+        work: &Work,
+        (upstream, place): (usize, usize),
+        may_wait: bool,
+    ) -> Result<(Stream, bool), u16> {
+        let config = &local.plan.site.upstreams[upstream];
+        let pool = &local.pools[upstream][place];
+        let client = work.facts.client;
+        let waited = match config.proxy_protocol {
+            _ if !may_wait => None,
+            None if config.http2 => pool.shared.ask(),
+            None => pool.take(),
+            Some(_) => {
+                let address = local.plan.upstreams[upstream].0[place].address;
+                self.take_private(address, client)
+            }
+        };
+        match waited {
+            Some(server) => Ok((server, true)),
+            None => Ok((self.connect(local, (upstream, place), client).await?, false)),
+        }
+    }
+
+    /// A connection waits for the next request: of this client, if it speaks for it, else of anyone.
+    fn keep(
+        &mut self,
+        local: &Local,
+        work: &Work,
+        (upstream, place): (usize, usize),
+        server: Stream,
+    ) {
+        let config = &local.plan.site.upstreams[upstream];
+        if config.http2 {
+            // It is with the others that are shared.
+        } else if config.proxy_protocol.is_some() {
+            let address = local.plan.upstreams[upstream].0[place].address;
+            self.keep_private(address, work.facts.client, server);
+        } else {
+            let most = local.plan.site.settings.limits.upstream_idle;
+            local.pools[upstream][place].give(server, self.core.tick.get(), most);
+        }
+    }
+
     /// What an exchange that did not come to its end means.
-    fn broken(&self, local: &Local, work: &Work, server: (usize, usize), ended: &Ended) -> Attempt {
+    fn broken<'l>(
+        &self,
+        local: &'l Local,
+        work: &Work,
+        server: (usize, usize),
+        ended: &Ended,
+    ) -> Attempt<'l> {
         let Ended {
             end,
             has_answered,
             again,
-            had_waited,
         } = *ended;
-        if end == End::Closed && again && had_waited {
-            return Attempt::Stale;
-        }
         if matches!(end, End::Closed | End::Timeout | End::Malformed(_)) {
             self.failed(local, server);
         }
@@ -216,30 +288,6 @@ impl Client {
             tracing::warn!(upstream, %server, "failed too often: it gets no requests for a while");
         }
     }
-
-    /// A new connection to a server; the status to answer with where there is none.
-    async fn connect(&self, address: SocketAddr, local: &Local) -> Result<TcpStream, u16> {
-        let time = local.plan.site.settings.timeouts.connect;
-        self.watch.again();
-        self.watch.until(self.core.tick.get() + ticks(time));
-        let mut connecting = Box::pin(TcpStream::connect(address));
-        let connected = poll_fn(|cx| {
-            if self.watch.is_over() {
-                return Poll::Ready(Err(504_u16));
-            }
-            match connecting.as_mut().poll(cx) {
-                Poll::Ready(connected) => Poll::Ready(connected.map_err(|_refused| 502)),
-                Poll::Pending => {
-                    self.watch.park(cx);
-                    Poll::Pending
-                }
-            }
-        });
-        let stream = connected.await?;
-        // Nagle would hold back the end of a body until the server has acknowledged what is before.
-        stream.set_nodelay(true).map_err(|_gone| 502_u16)?;
-        Ok(stream)
-    }
 }
 
 /// Takes what there is of a request's body already.
@@ -256,21 +304,5 @@ fn first_bytes(local: &Local, work: &mut Work) -> Result<(), Refusal> {
     match most > 0 && up.bytes() > most {
         true => Err(Refusal::BodyTooLarge),
         false => Ok(()),
-    }
-}
-
-/// A server with one more request under way, as long as this is there.
-struct Busy<'a>(&'a ServerLife);
-
-impl<'a> Busy<'a> {
-    fn new(life: &'a ServerLife) -> Self {
-        life.begin();
-        Self(life)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.end();
     }
 }

@@ -26,24 +26,34 @@ use crate::{
     config::LogFormat,
     date::Date,
     forward::{Peer, RequestId},
-    h1::Version,
     plan::Plan,
     stats::RouteStats,
 };
 
 mod accept;
+mod admit;
 mod answer;
+mod connect;
 mod connection;
+mod delay;
 mod forward;
+mod frames;
+mod greet;
 mod judge;
 mod plan;
 mod pool;
+mod preamble;
 mod relay;
+mod stream;
 pub mod thread;
+mod tls;
+mod waiting;
 mod watch;
 mod work;
 
+use delay::Delays;
 use plan::{Local, Pools};
+use tls::Spare;
 use watch::{Ticks, Watch};
 use work::{Store, Work};
 
@@ -54,6 +64,16 @@ pub struct Shared {
     pub connections: AtomicU32,
     /// The process is to stop.
     pub draining: AtomicBool,
+    /// Another process has its listeners: nobody need be told that it stops.
+    pub succeeded: AtomicBool,
+}
+
+impl Shared {
+    /// Whether those who ask for health are to hear that it stops.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.draining.load(Relaxed) && !self.succeeded.load(Relaxed)
+    }
 }
 
 /// The length of a date in an answer.
@@ -67,11 +87,16 @@ struct Core {
     local: RefCell<Rc<Local>>,
     pools: RefCell<Pools>,
     store: RefCell<Store>,
+    /// Buffers of TLS connections.
+    spare: Rc<Spare>,
     watches: RefCell<Vec<Rc<Watch>>>,
+    delays: Delays,
     tick: Cell<Ticks>,
     date: Cell<[u8; DATE]>,
     log: RefCell<Option<Lines>>,
     log_time: RefCell<String>,
+    /// When it was last said that a server cannot be spoken to.
+    said: Cell<Ticks>,
     /// What request ids are made from.
     ids: Cell<[u64; 2]>,
 }
@@ -79,19 +104,21 @@ struct Core {
 impl Core {
     fn new(index: usize, shared: Arc<Shared>, plan: Arc<Plan>, log: Option<Lines>) -> Rc<Self> {
         let mut pools = Pools::default();
-        let local = Rc::new(Local::new(plan, &mut pools));
-        let random = || RandomState::new().build_hasher().finish();
+        let local = Rc::new(Local::new(plan, &mut pools, random()));
         let core = Self {
             index,
             shared,
             local: RefCell::new(local),
             pools: RefCell::new(pools),
             store: RefCell::default(),
+            spare: Rc::default(),
             watches: RefCell::default(),
+            delays: Delays::default(),
             tick: Cell::new(0),
             date: Cell::new([b' '; DATE]),
             log: RefCell::new(log),
             log_time: RefCell::default(),
+            said: Cell::new(Ticks::MAX / 2),
             ids: Cell::new([random(), random()]),
         };
         core.set_date();
@@ -105,7 +132,7 @@ impl Core {
 
     /// A new plan is in force; requests under way go on by theirs.
     fn set_plan(&self, plan: Arc<Plan>) {
-        let local = Local::new(plan, &mut self.pools.borrow_mut());
+        let local = Local::new(plan, &mut self.pools.borrow_mut(), random());
         self.local.replace(Rc::new(local));
     }
 
@@ -146,6 +173,7 @@ impl Core {
         }
         if now.is_multiple_of(40) {
             self.store.borrow_mut().shrink();
+            self.spare.shrink();
         }
     }
 
@@ -223,10 +251,7 @@ impl Core {
             time: &time,
             method: facts.method.in_buffer(bytes),
             target: facts.text.in_buffer(bytes),
-            version: match facts.delivery.version {
-                Version::Http10 => "HTTP/1.0",
-                Version::Http11 => "HTTP/1.1",
-            },
+            version: facts.delivery.version.text(),
             host: facts.host.in_buffer(bytes),
             // As nginx has it for a client that did not wait for an answer.
             status: if facts.status == 0 { 499 } else { facts.status },
@@ -239,10 +264,22 @@ impl Core {
                 .map_or("", |route| &local.plan.site.routes[route].name),
             server: facts.server,
             retries: facts.retries,
-            id: &facts.id.0,
+            id: match facts.named.in_buffer(bytes) {
+                [] => &facts.id.0,
+                named => named,
+            },
+            limit: work.held.mark.map(|mark| {
+                let zone = &local.plan.site.zones[mark.zone];
+                (mark.word.text(), &*zone.name)
+            }),
         });
         local.stats(self.index).log_lost.add(lost);
     }
+}
+
+/// A number that nobody knows beforehand.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// A number that does not show the one it was made from (SplitMix64's last step).

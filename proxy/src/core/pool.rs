@@ -2,36 +2,31 @@
 //!
 //! The last one in is the first one out: the others grow old and are closed. Not here: opening them.
 
-use std::{
-    cell::RefCell,
-    pin::Pin,
-    task::{Context, Poll, Waker},
-};
+use std::cell::RefCell;
 
-use tokio::{
-    io::{AsyncRead as _, ReadBuf},
-    net::TcpStream,
-};
-
-use super::watch::Ticks;
+use super::{frames::shared::Shared, stream::Stream, watch::Ticks};
 
 /// Connections to one server that wait for their next request.
 #[derive(Debug, Default)]
-pub(super) struct Pool(RefCell<Vec<Idle>>);
+pub(super) struct Pool {
+    idle: RefCell<Vec<Idle>>,
+    /// Those of HTTP/2, which need not wait for one request to end before the next.
+    pub(super) shared: Shared,
+}
 
 #[derive(Debug)]
 struct Idle {
-    stream: TcpStream,
+    stream: Stream,
     since: Ticks,
 }
 
 impl Pool {
     /// A connection that was not closed as far as is known here. Asks the kernel nothing where it has
     /// told nothing.
-    pub(super) fn take(&self) -> Option<TcpStream> {
-        let mut idle = self.0.borrow_mut();
+    pub(super) fn take(&self) -> Option<Stream> {
+        let mut idle = self.idle.borrow_mut();
         while let Some(Idle { mut stream, .. }) = idle.pop() {
-            if is_quiet(&mut stream) {
+            if stream.is_quiet() {
                 return Some(stream);
             }
         }
@@ -39,8 +34,8 @@ impl Pool {
     }
 
     /// A connection waits from now on, if there are fewer than `most`.
-    pub(super) fn give(&self, stream: TcpStream, now: Ticks, most: usize) {
-        let mut idle = self.0.borrow_mut();
+    pub(super) fn give(&self, stream: Stream, now: Ticks, most: usize) {
+        let mut idle = self.idle.borrow_mut();
         if idle.len() < most {
             idle.push(Idle { stream, since: now });
         }
@@ -48,17 +43,9 @@ impl Pool {
 
     /// Closes those that were closed at the other end, and those that waited for longer than `most`.
     pub(super) fn sweep(&self, now: Ticks, most: Ticks) {
-        self.0
+        self.shared.sweep(now, most);
+        self.idle
             .borrow_mut()
-            .retain_mut(|idle| now.saturating_sub(idle.since) < most && is_quiet(&mut idle.stream));
+            .retain_mut(|idle| now.saturating_sub(idle.since) < most && idle.stream.is_quiet());
     }
-}
-
-/// Whether the other end has neither closed nor said anything: nobody asked it to.
-fn is_quiet(stream: &mut TcpStream) -> bool {
-    let mut byte = [0];
-    let mut byte = ReadBuf::new(&mut byte);
-    let mut nobody = Context::from_waker(Waker::noop());
-    let read = Pin::new(stream).poll_read(&mut nobody, &mut byte);
-    matches!(read, Poll::Pending)
 }

@@ -5,25 +5,19 @@
 //! of some. Not here: which server, and what a failure means.
 
 use std::{
-    io,
     mem::MaybeUninit,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
-
-use tokio::{
-    io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
-    net::TcpStream,
+    task::{Context, Poll},
 };
 
 use super::{
     Core,
+    stream::{Stream, write},
     watch::{Ticks, Watch, ticks},
     work::Work,
 };
 use crate::{
     config::{Limits, Timeouts, settings::HEADERS_MAX},
-    forward::{Additions, write_response},
+    forward::{Additions, add_lines, write_response},
     h1::{
         Refusal, Version,
         body::Framing,
@@ -75,13 +69,15 @@ pub(super) struct Terms<'a> {
     pub(super) timeouts: &'a Timeouts,
     pub(super) limits: &'a Limits,
     pub(super) additions: &'a Additions,
+    /// Lines that the answer gets beside them.
+    pub(super) lines: &'a [u8],
 }
 
 /// A request on its way to a server, and its answer on the way back.
 pub(super) struct Relay<'a> {
     pub(super) terms: Terms<'a>,
-    pub(super) client: &'a mut TcpStream,
-    pub(super) server: &'a mut TcpStream,
+    pub(super) client: &'a mut Stream,
+    pub(super) server: &'a mut Stream,
     pub(super) work: &'a mut Work,
     state: State,
     /// The server takes no more of the request.
@@ -103,7 +99,7 @@ pub(super) struct Relay<'a> {
 impl<'a> Relay<'a> {
     pub(super) fn new(
         terms: Terms<'a>,
-        (client, server): (&'a mut TcpStream, &'a mut TcpStream),
+        (client, server): (&'a mut Stream, &'a mut Stream),
         work: &'a mut Work,
     ) -> Self {
         Self {
@@ -217,9 +213,9 @@ impl<'a> Relay<'a> {
                     State::Head | State::Body | State::Done => self.overhear(cx),
                 };
             }
-            match read(self.client, cx, work.client.room()) {
+            match self.client.poll_read(cx, work.client.room()) {
                 Poll::Pending => return None,
-                Poll::Ready(Ok(0)) if work.up.close().is_ok() => {}
+                Poll::Ready(Ok(0)) if close(&mut work.up, self.client).is_ok() => {}
                 Poll::Ready(Ok(0) | Err(_)) => return Some(End::Client),
                 Poll::Ready(Ok(bytes)) => {
                     self.has_moved = true;
@@ -241,7 +237,7 @@ impl<'a> Relay<'a> {
             if room.is_empty() {
                 break;
             }
-            match read(self.client, cx, room) {
+            match self.client.poll_read(cx, room) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) => self.has_hung_up = true,
                 Poll::Ready(Ok(bytes)) => self.work.client.end += bytes,
@@ -315,7 +311,7 @@ impl<'a> Relay<'a> {
         let work = &mut *self.work;
         let mut store = self.terms.core.store.borrow_mut();
         store.lend_buffer(&mut work.server);
-        match read(self.server, cx, work.server.room()) {
+        match self.server.poll_read(cx, work.server.room()) {
             Poll::Pending => {
                 if work.server.is_empty() {
                     store.take_buffer(&mut work.server);
@@ -325,7 +321,7 @@ impl<'a> Relay<'a> {
             Poll::Ready(Ok(0) | Err(_)) if self.state == State::Head => {
                 Poll::Ready(Err(End::Closed))
             }
-            Poll::Ready(Ok(0)) if work.down.close().is_ok() => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(0)) if close(&mut work.down, self.server).is_ok() => Poll::Ready(Ok(())),
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(End::Closed)),
             Poll::Ready(Ok(bytes)) => {
                 self.has_moved = true;
@@ -358,6 +354,7 @@ impl<'a> Relay<'a> {
             server,
             down,
             facts,
+            held,
             ..
         } = &mut *self.work;
         let bytes = &server.bytes[server.start..server.end];
@@ -373,12 +370,24 @@ impl<'a> Relay<'a> {
         if is_interim && facts.delivery.version == Version::Http10 {
             // RFC 9110 section 15.2: HTTP/1.0 has no such answers.
         } else {
-            let additions = (self.terms.additions, &date[..]);
+            let additions = (self.terms.additions, &date[..], &*held.lines);
             let way = write_response(&response, facts.delivery, additions, down.head());
-            down.body(response.framing, way.0);
+            if !is_interim {
+                add_lines(down.head(), self.terms.lines);
+            }
+            // Out of frames a body comes as it is, until there is no more.
+            let framing = match response.framing {
+                Framing::Length(_) | Framing::Chunked if self.server.is_frames() => {
+                    Framing::UntilClose
+                }
+                Framing::None | Framing::Length(_) | Framing::Chunked | Framing::UntilClose => {
+                    response.framing
+                }
+            };
+            down.body(framing, way.0);
             self.keep_client = way.1;
         }
-        self.has_answered |= facts.delivery.version == Version::Http11 || !is_interim;
+        self.has_answered |= facts.delivery.version >= Version::Http11 || !is_interim;
         let (status, keep_server) = (response.status, response.keeps_alive());
         server.start += end;
         if is_interim {
@@ -421,7 +430,7 @@ impl<'a> Relay<'a> {
                 &mut *self.client
             };
             // An error says that nobody listens any more: as good as shut.
-            if Pin::new(stream).poll_shutdown(cx).is_ready() {
+            if stream.poll_shutdown(cx).is_ready() {
                 self.shut[side] = true;
             }
         }
@@ -429,32 +438,8 @@ impl<'a> Relay<'a> {
     }
 }
 
-/// Reads what there is; 0 bytes are the end.
-pub(super) fn read(
-    stream: &mut TcpStream,
-    cx: &mut Context<'_>,
-    room: &mut [u8],
-) -> Poll<io::Result<usize>> {
-    let mut room = ReadBuf::new(room);
-    ready!(Pin::new(stream).poll_read(cx, &mut room))?;
-    Poll::Ready(Ok(room.filled().len()))
-}
-
-/// Writes what is to be written, as much of it as there is room for.
-pub(super) fn write(
-    stream: &mut TcpStream,
-    cx: &mut Context<'_>,
-    transfer: &Transfer,
-    buffer: &[u8],
-) -> Poll<io::Result<usize>> {
-    let (pieces, count) = transfer.pieces(buffer);
-    let stream = Pin::new(stream);
-    let wrote = match count {
-        1 => ready!(stream.poll_write(cx, &pieces[0]))?,
-        _ => ready!(stream.poll_write_vectored(cx, &pieces[..count]))?,
-    };
-    match wrote {
-        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-        wrote => Poll::Ready(Ok(wrote)),
-    }
+/// One side has nothing more to say but what it had kept for the end.
+fn close(transfer: &mut Transfer, from: &mut Stream) -> Result<(), Refusal> {
+    from.trailers(transfer.trailers());
+    transfer.close()
 }

@@ -3,11 +3,22 @@
 //!
 //! Not here: who tells it (`control`).
 
-use std::{cell::Cell, io, net::SocketAddr, rc::Rc, sync::Arc, thread::JoinHandle as Thread};
+use std::{
+    cell::Cell,
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd as _, OwnedFd},
+    rc::Rc,
+    sync::Arc,
+    thread::JoinHandle as Thread,
+};
 
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        oneshot,
+    },
     task::{JoinHandle, LocalSet},
     time::MissedTickBehavior,
 };
@@ -25,8 +36,8 @@ pub struct Listening {
     pub place: usize,
     /// Where it listens.
     pub address: SocketAddr,
-    /// The socket; `None`: the thread has it already.
-    pub socket: Option<std::net::TcpListener>,
+    /// The sockets; none: the thread has them already.
+    pub sockets: Vec<std::net::TcpListener>,
 }
 
 /// What a thread is told.
@@ -36,11 +47,16 @@ pub enum Order {
     Plan(Arc<Plan>),
     /// Listen at these places and no others.
     Listen(Vec<Listening>),
+    /// Answer with copies of the sockets that listen, for another process.
+    Lend(oneshot::Sender<io::Result<Vec<Lent>>>),
     /// Close connections that are between two requests.
     CloseIdle,
     /// End.
     End,
 }
+
+/// A socket that listens, and where.
+pub type Lent = (SocketAddr, OwnedFd);
 
 /// A serving thread.
 #[derive(Debug)]
@@ -115,22 +131,32 @@ struct Open {
     task: JoinHandle<()>,
 }
 
+impl Open {
+    fn lend(&self) -> io::Result<Lent> {
+        Ok((self.address, self.listener.as_fd().try_clone_to_owned()?))
+    }
+}
+
 async fn run(core: Rc<Core>, mut inbox: UnboundedReceiver<Order>) {
     let mut open: Vec<Open> = Vec::new();
     let mut turns = tokio::time::interval(TICK);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let waiting = Rc::clone(&core);
+    let delays = tokio::task::spawn_local(async move { waiting.delays.run().await });
     loop {
         tokio::select! {
             biased;
             order = inbox.recv() => match order {
                 Some(Order::Plan(plan)) => core.set_plan(plan),
                 Some(Order::Listen(wanted)) => set_listeners(&core, &mut open, wanted),
+                Some(Order::Lend(to)) => drop(to.send(open.iter().map(Open::lend).collect())),
                 Some(Order::CloseIdle) => core.close_idle(),
                 Some(Order::End) | None => break,
             },
             _ = turns.tick() => core.turn(),
         }
     }
+    delays.abort();
     core.flush_log();
 }
 
@@ -143,29 +169,28 @@ fn set_listeners(core: &Rc<Core>, open: &mut Vec<Open>, wanted: Vec<Listening>) 
     for Listening {
         place,
         address,
-        socket,
+        sockets,
     } in wanted
     {
-        if let Some(open) = open.iter().find(|open| open.address == address) {
-            open.place.set(place);
-            continue;
-        }
-        let listener = socket.map(TcpListener::from_std);
-        match listener {
-            Some(Ok(listener)) => {
-                let (listener, place) = (Rc::new(listener), Rc::new(Cell::new(place)));
-                let accepting =
-                    accept::accept(Rc::clone(core), Rc::clone(&listener), Rc::clone(&place));
-                open.push(Open {
-                    address,
-                    place,
-                    listener,
-                    task: tokio::task::spawn_local(accepting),
-                });
+        let known = open.iter().filter(|open| open.address == address);
+        known.for_each(|open| open.place.set(place));
+        for socket in sockets {
+            match TcpListener::from_std(socket) {
+                Ok(listener) => open.push(begin(core, (address, place), listener)),
+                Err(error) => tracing::error!(%address, %error, "cannot listen"),
             }
-            Some(Err(error)) => tracing::error!(%address, %error, "cannot listen"),
-            None => tracing::error!(%address, "no socket to listen with"),
         }
+    }
+}
+
+fn begin(core: &Rc<Core>, (address, place): (SocketAddr, usize), listener: TcpListener) -> Open {
+    let (listener, place) = (Rc::new(listener), Rc::new(Cell::new(place)));
+    let accepting = accept::accept(Rc::clone(core), Rc::clone(&listener), Rc::clone(&place));
+    Open {
+        address,
+        place,
+        listener,
+        task: tokio::task::spawn_local(accepting),
     }
 }
 

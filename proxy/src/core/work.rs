@@ -8,9 +8,11 @@ use std::{
     time::Instant,
 };
 
+use super::admit::Held;
 use crate::{
     forward::{Delivery, RequestId},
     h1::{Version, scan::Scan, transfer::Transfer},
+    pick::Wish,
 };
 
 /// Bytes of a client's buffer: a head at its longest leaves a quarter for bodies.
@@ -35,6 +37,8 @@ pub(super) struct Work {
     pub(super) tried: Vec<usize>,
     /// What is known of the request.
     pub(super) facts: Facts,
+    /// What limits have to do with it.
+    pub(super) held: Held,
 }
 
 /// Bytes that were read; `start..end` are those that nobody has looked at yet.
@@ -120,15 +124,17 @@ pub(super) struct Facts {
     pub(super) upgrade: bool,
     pub(super) expects: bool,
     pub(super) route: Option<usize>,
-    /// The limits have counted it.
-    pub(super) is_admitted: bool,
     pub(super) client: IpAddr,
     pub(super) id: RequestId,
+    /// What it says about its server.
+    pub(super) wish: Wish,
     pub(super) method: Part,
     pub(super) text: Part,
     pub(super) host: Part,
     pub(super) referer: Part,
     pub(super) agent: Part,
+    /// The name that a trusted client gave it.
+    pub(super) named: Part,
     /// The status of the answer; 0: there was none.
     pub(super) status: u16,
     pub(super) server: Option<SocketAddr>,
@@ -152,14 +158,15 @@ impl Facts {
             upgrade: false,
             expects: false,
             route: None,
-            is_admitted: false,
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             id: RequestId([b'0'; 32]),
+            wish: Wish::default(),
             method: Part::default(),
             text: Part::default(),
             host: Part::default(),
             referer: Part::default(),
             agent: Part::default(),
+            named: Part::default(),
             status: 0,
             server: None,
             retries: 0,
@@ -194,6 +201,7 @@ impl Store {
                 target: Vec::new(),
                 tried: Vec::new(),
                 facts: Facts::new(now),
+                held: Held::default(),
             })
         });
         work.client.start = 0;
@@ -207,6 +215,7 @@ impl Store {
         self.take_buffer(&mut work.server);
         work.up.begin();
         work.down.begin();
+        work.held.release();
         self.works.push(work);
     }
 

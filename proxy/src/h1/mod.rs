@@ -25,13 +25,15 @@ mod tests;
 
 pub use refusal::Refusal;
 
-/// The two versions spoken.
+/// The versions spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// HTTP/1.0
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2: frames, of which `core::frames` makes a message of HTTP/1.1 and back.
+    Http2,
 }
 
 impl Version {
@@ -42,12 +44,23 @@ impl Version {
         }
     }
 
-    /// As it stands in a message.
+    /// As it stands in `Via` (RFC 9110 section 7.6.3).
+    #[must_use]
+    pub fn number(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+            Self::Http2 => "2",
+        }
+    }
+
+    /// As it stands in a message, and in the access log.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
             Self::Http10 => "HTTP/1.0",
             Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2.0",
         }
     }
 }

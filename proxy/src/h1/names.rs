@@ -41,6 +41,8 @@ pub enum Name {
     Referer,
     /// `Date`
     Date,
+    /// `Cookie`
+    Cookie,
     /// `Retry-After` and all the rest.
     Other,
 }
@@ -51,11 +53,16 @@ impl Name {
     pub fn of(name: &[u8]) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         let pick = |known: &str, meaning| if is(known) { meaning } else { Self::Other };
+        // Servers behind CGI cannot tell `X_Real_IP` from `X-Real-IP`: a claim so spelt goes nowhere.
+        if name.contains(&b'_') && is_a_claim_underscored(name) {
+            return Self::HopByHop;
+        }
         match name.len() {
             2 => pick("te", Self::Te),
             3 => pick("via", Self::Via),
             4 if is("host") => Self::Host,
             4 => pick("date", Self::Date),
+            6 if is("cookie") => Self::Cookie,
             6 => pick("expect", Self::Expect),
             7 if is("referer") => Self::Referer,
             7 => pick("upgrade", Self::Upgrade),
@@ -85,6 +92,28 @@ impl Name {
             Self::ForwardedFor | Self::ForwardedProto | Self::ForwardedOther | Self::Forwarded
         )
     }
+}
+
+/// Whether a name would be that of a claim, or of our own name for a request, if `_` were `-`.
+fn is_a_claim_underscored(name: &[u8]) -> bool {
+    const CLAIMS: [&str; 7] = [
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-server",
+        "x-real-ip",
+        "x-request-id",
+    ];
+    let plain = |&byte: &u8| {
+        if byte == b'_' {
+            b'-'
+        } else {
+            byte.to_ascii_lowercase()
+        }
+    };
+    let is = |claim: &str| name.iter().map(plain).eq(claim.bytes());
+    CLAIMS.iter().any(|claim| is(claim))
 }
 
 /// The elements of a comma-separated list, without white space around them; empty ones are skipped
@@ -145,6 +174,9 @@ mod tests {
         assert_eq!(Name::of(b"Transfer-Encoding"), Name::TransferEncoding);
         assert_eq!(Name::of(b"transfer_encoding"), Name::Other);
         assert_eq!(Name::of(b"X-Forwarded-For"), Name::ForwardedFor);
+        assert_eq!(Name::of(b"x_forwarded-FOR"), Name::HopByHop);
+        assert_eq!(Name::of(b"X_Real_IP"), Name::HopByHop);
+        assert_eq!(Name::of(b"X_Other_IP"), Name::Other);
         assert_eq!(Name::of(b""), Name::Other);
     }
 

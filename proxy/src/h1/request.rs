@@ -103,7 +103,7 @@ impl<'b, 'h> Request<'b, 'h> {
     pub fn keeps_alive(&self) -> bool {
         match self.version {
             _ if self.options.close => false,
-            Version::Http11 => true,
+            Version::Http11 | Version::Http2 => true,
             Version::Http10 => self.options.keep_alive,
         }
     }
@@ -145,6 +145,7 @@ impl<'b> Found<'b> {
             | Name::UserAgent
             | Name::Referer
             | Name::Date
+            | Name::Cookie
             | Name::Other => {}
         }
         Ok(())

@@ -96,7 +96,7 @@ impl<'b, 'h> Response<'b, 'h> {
     pub fn keeps_alive(&self) -> bool {
         match self.version {
             _ if self.options.close || self.framing == Framing::UntilClose => false,
-            Version::Http11 => true,
+            Version::Http11 | Version::Http2 => true,
             Version::Http10 => self.options.keep_alive,
         }
     }

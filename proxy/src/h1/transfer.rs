@@ -20,7 +20,12 @@ pub enum Coding {
     Plain,
     /// In chunks.
     Chunked,
+    /// As it is; that it has ended is a piece of its own ([`Transfer::frames`]).
+    Frames,
 }
+
+/// Stands behind the body for the end of it, where that is no text.
+const END: u8 = 0;
 
 /// Bytes of a body that are copied behind the head rather than written from where they are: a second
 /// piece costs more than that.
@@ -82,6 +87,27 @@ impl Transfer {
     pub fn body(&mut self, framing: Framing, coding: Coding) {
         self.decoder = framing.into();
         self.coding = coding;
+        if coding == Coding::Frames && self.decoder.is_done() {
+            self.is_closed = true;
+            self.after.push(END);
+        }
+    }
+
+    /// Where headers behind the body are put by whoever reads frames.
+    pub fn trailers(&mut self) -> &mut Vec<u8> {
+        &mut self.trailers
+    }
+
+    /// What is to be written, for those who write frames: text (a head that is not out yet, then bytes of
+    /// the body), more bytes of the body, and what comes behind if they are the last: headers, or none.
+    #[must_use]
+    pub fn frames<'a>(&'a self, buffer: &'a [u8]) -> (&'a [u8], &'a [u8], Option<&'a [u8]>) {
+        let body = &buffer[self.payload.clone()];
+        let text = self.before.get(self.written..).unwrap_or_default();
+        let skip = self.written.saturating_sub(self.before.len());
+        let body = body.get(skip..).unwrap_or_default();
+        let is_last = self.after.last() == Some(&END);
+        (text, body, is_last.then_some(&self.trailers[..]))
     }
 
     /// Whether there is nothing to write now.
@@ -209,6 +235,10 @@ impl Transfer {
             return Ok(());
         }
         self.is_closed = true;
+        if self.coding == Coding::Frames {
+            self.after.push(END);
+            return Ok(());
+        }
         let out = match self.payload.is_empty() {
             true => &mut self.before,
             false => &mut self.after,
@@ -219,5 +249,68 @@ impl Transfer {
         }
         out.extend_from_slice(b"\r\n");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_head(framing: Framing) -> Transfer {
+        let mut transfer = Transfer::default();
+        transfer.begin();
+        transfer.head().extend_from_slice(b"head");
+        transfer.body(framing, Coding::Frames);
+        transfer
+    }
+
+    #[test]
+    fn the_end_of_frames_goes_with_the_last_bytes() {
+        let mut transfer = with_head(Framing::Length(3));
+        let mut buffer = *b"abc";
+        transfer.feed(&mut buffer, (0, 3)).unwrap();
+        assert_eq!(
+            transfer.frames(&buffer),
+            (&b"headabc"[..], &b""[..], Some(&b""[..]))
+        );
+        transfer.wrote(5);
+        assert_eq!(
+            transfer.frames(&buffer),
+            (&b"bc"[..], &b""[..], Some(&b""[..]))
+        );
+        assert!(!transfer.is_done());
+        transfer.wrote(3);
+        assert!(transfer.is_done());
+    }
+
+    #[test]
+    fn a_head_without_a_body_is_the_end() {
+        let transfer = with_head(Framing::None);
+        assert_eq!(
+            transfer.frames(&[]),
+            (&b"head"[..], &b""[..], Some(&b""[..]))
+        );
+    }
+
+    #[test]
+    fn headers_behind_a_body_come_with_its_end() {
+        let mut transfer = with_head(Framing::UntilClose);
+        let mut buffer = vec![b'x'; SMALL + 1];
+        let end = buffer.len();
+        transfer.feed(&mut buffer, (0, end)).unwrap();
+        let (text, body, last) = transfer.frames(&buffer);
+        assert_eq!((text, body.len(), last), (&b"head"[..], end, None));
+        transfer.wrote(4 + 10);
+        assert_eq!(transfer.frames(&buffer).1.len(), end - 10);
+        transfer.wrote(end - 10);
+        assert!(transfer.is_flushed() && !transfer.has_all());
+        transfer.trailers().extend_from_slice(b"a: b\r\n");
+        transfer.close().unwrap();
+        assert_eq!(
+            transfer.frames(&buffer),
+            (&b""[..], &b""[..], Some(&b"a: b\r\n"[..]))
+        );
+        transfer.wrote(1);
+        assert!(transfer.is_done());
     }
 }

@@ -7,6 +7,7 @@
 //! Not here: the response itself.
 
 use std::fmt;
+use std::io::Write as _;
 use std::time::Duration;
 
 use super::rate::{Burst, Rate};
@@ -56,6 +57,56 @@ impl fmt::Display for Status {
     }
 }
 
+/// What was said to a request: nginx's `$limit_req_status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It went on at once.
+    Passed,
+    /// It waited.
+    Delayed,
+    /// It was refused.
+    Rejected,
+    /// In a dry run: it would have waited.
+    DelayedDryRun,
+    /// In a dry run: it would have been refused.
+    RejectedDryRun,
+}
+
+impl Word {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 5] = [
+        Self::Passed,
+        Self::Delayed,
+        Self::Rejected,
+        Self::DelayedDryRun,
+        Self::RejectedDryRun,
+    ];
+
+    /// As nginx has it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Passed => "PASSED",
+            Self::Delayed => "DELAYED",
+            Self::Rejected => "REJECTED",
+            Self::DelayedDryRun => "DELAYED_DRY_RUN",
+            Self::RejectedDryRun => "REJECTED_DRY_RUN",
+        }
+    }
+
+    /// As metrics have it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Delayed => "delayed",
+            Self::Rejected => "refused",
+            Self::DelayedDryRun => "delayed_dry_run",
+            Self::RejectedDryRun => "refused_dry_run",
+        }
+    }
+}
+
 /// What a refused client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -89,6 +140,22 @@ impl Quota {
     /// After one that would have left it at `excess`.
     pub(super) fn rejected(rate: Rate, burst: Burst, excess: u32) -> Self {
         Self::at(rate, burst, u64::from(excess).saturating_sub(1000), 0)
+    }
+
+    /// Writes it as header lines; names need no quoting.
+    pub fn write(&self, name: &str, out: &mut Vec<u8>) {
+        let Self {
+            limit,
+            window,
+            remaining,
+            reset,
+        } = self;
+        // Writing into memory cannot fail.
+        drop(write!(
+            out,
+            "RateLimit-Policy: \"{name}\";q={limit};w={window}\r\n\
+             RateLimit: \"{name}\";r={remaining};t={reset}\r\n"
+        ));
     }
 
     fn at(rate: Rate, burst: Burst, excess: u64, remaining: u32) -> Self {

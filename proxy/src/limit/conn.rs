@@ -9,6 +9,7 @@
 //! Not here: what a connection is (the caller enters once a request; an HTTP/2 stream is one).
 
 use std::collections::TryReserveError;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::answer::Status;
@@ -101,6 +102,22 @@ impl ConnZone {
         }
     }
 
+    /// A place for a client known by its address alone, outside of any route; none of those beyond
+    /// `most`.
+    ///
+    /// # Errors
+    /// When it has as many, or the zone is full.
+    pub fn place(self: &Arc<Self>, address: IpAddr, most: u16) -> Result<Place, Why> {
+        let client = self.client(&Address(address));
+        if let Some(client) = client {
+            self.enter(client, most)?;
+        }
+        Ok(Place {
+            zone: Arc::clone(self),
+            client,
+        })
+    }
+
     /// Takes a place; the error says whether the table was full.
     fn enter(&self, client: ClientKey, most: u16) -> Result<(), Why> {
         let mut clients = self.lock();
@@ -133,6 +150,47 @@ impl ConnZone {
     fn lock(&self) -> MutexGuard<'_, Table<Count>> {
         // Nothing panics halfway through a change.
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A client's place in one zone. Drop it when it leaves.
+#[derive(Debug)]
+#[must_use = "dropping it gives the place back"]
+pub struct Place {
+    zone: Arc<ConnZone>,
+    client: Option<ClientKey>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(client) = self.client {
+            self.zone.leave(client);
+        }
+    }
+}
+
+/// One that has said nothing yet.
+struct Address(IpAddr);
+
+impl Subject for Address {
+    fn address(&self) -> IpAddr {
+        self.0
+    }
+
+    fn header(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+
+    fn cookie(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+
+    fn host(&self) -> &[u8] {
+        b""
+    }
+
+    fn path(&self) -> &[u8] {
+        b""
     }
 }
 
@@ -229,19 +287,37 @@ impl ConnLimits {
         self.dry_run
     }
 
+    /// Which places a request needs: who its client is, in each limit.
+    #[must_use]
+    pub fn places(&self, subject: &impl Subject) -> Places {
+        let mut places = Places::default();
+        for (place, limit) in places.0.iter_mut().zip(&self.limits) {
+            *place = limit.zone.client(subject);
+        }
+        places
+    }
+
     /// Takes the request's place in each limit, or in none. A caller in a dry run lets the request
     /// on, without a guard, when it is refused.
     ///
     /// # Errors
     /// When one of them is reached, or its zone is full.
     pub fn enter(self: &Arc<Self>, subject: &impl Subject) -> Result<ConnGuard, ConnRefused> {
+        self.enter_at(&self.places(subject))
+    }
+
+    /// The same for a request whose places are known.
+    ///
+    /// # Errors
+    /// As [`ConnLimits::enter`].
+    pub fn enter_at(self: &Arc<Self>, places: &Places) -> Result<ConnGuard, ConnRefused> {
         // What it has taken so far is given back when the guard is dropped on the way out.
         let mut guard = ConnGuard {
             limits: Arc::clone(self),
             taken: [None; MOST_CONN_LIMITS],
         };
         for (n, limit) in self.limits.iter().enumerate() {
-            let Some(client) = limit.zone.client(subject) else {
+            let Some(client) = places.0[n] else {
                 continue;
             };
             match limit.zone.enter(client, limit.most) {
@@ -259,12 +335,24 @@ impl ConnLimits {
     }
 }
 
+/// The places that a request needs, not taken yet: who its client is, in each limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Places([Option<ClientKey>; MOST_CONN_LIMITS]);
+
 /// The places of a request under way. Drop it when the request has ended.
 #[derive(Debug)]
 #[must_use = "dropping it gives the places back"]
 pub struct ConnGuard {
     limits: Arc<ConnLimits>,
     taken: [Option<ClientKey>; MOST_CONN_LIMITS],
+}
+
+impl ConnGuard {
+    /// Whether it holds a place in this limit, counted from 0.
+    #[must_use]
+    pub fn has_taken(&self, limit: usize) -> bool {
+        self.taken.get(limit).is_some_and(Option::is_some)
+    }
 }
 
 impl Drop for ConnGuard {

@@ -24,7 +24,7 @@ pub trait Subject {
     fn header(&self, name: &str) -> Option<&[u8]>;
     /// A cookie's value.
     fn cookie(&self, name: &str) -> Option<&[u8]>;
-    /// The host asked for, in lower case, without its port.
+    /// The host asked for, without its port, in upper or lower case.
     fn host(&self) -> &[u8];
     /// The path, normalised, without the query.
     fn path(&self) -> &[u8];
@@ -60,23 +60,35 @@ pub struct Key(Box<[Part]>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// No such part.
-    #[error(
-        "`{0}` is no part of a request that clients can be told apart by; there are `address`, \
-         `address/24/64`, `header:NAME`, `cookie:NAME`, `host` and `path`"
-    )]
+    #[error("`{0}` is no part of a request that clients can be told apart by")]
     Unknown(String),
     /// `address/…` with impossible lengths.
-    #[error(
-        "`{0}` does not name two prefix lengths: write `address/24/64` for the first 24 bits of an \
-         IPv4 and the first 64 of an IPv6 address (at most 32 and 128)"
-    )]
+    #[error("`{0}` does not name two prefix lengths")]
     Prefix(String),
     /// `header:` or `cookie:` without a usable name.
-    #[error("`{0}` does not name a header or cookie: write `header:x-api-key`, `cookie:session`")]
+    #[error("`{0}` does not name a header or cookie")]
     Name(String),
     /// No part at all.
-    #[error("a key needs a part, such as `address`")]
+    #[error("a key without a part")]
     Empty,
+}
+
+impl KeyError {
+    /// What to write instead.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) | Self::Empty => {
+                "there are \"address\", \"address/24/64\", \"header:NAME\", \"cookie:NAME\", \"host\" \
+                 and \"path\""
+            }
+            Self::Prefix(_) => {
+                "write \"address/24/64\" for the first 24 bits of an IPv4 and the first 64 of an IPv6 \
+                 address; at most 32 and 128"
+            }
+            Self::Name(_) => "write for example \"header:x-api-key\" or \"cookie:session\"",
+        }
+    }
 }
 
 /// A client, as a zone remembers it.
@@ -121,7 +133,7 @@ impl Key {
                 }
                 Part::Header(name) => sum.bytes(subject.header(name).unwrap_or_default()),
                 Part::Cookie(name) => sum.bytes(subject.cookie(name).unwrap_or_default()),
-                Part::Host => sum.bytes(subject.host()),
+                Part::Host => sum.lower(subject.host()),
                 Part::Path => sum.bytes(subject.path()),
             }
         }
@@ -176,9 +188,24 @@ impl Sum {
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.hasher.write(bytes);
+        self.end(bytes.len());
+    }
+
+    /// The same for what is the same in upper and lower case.
+    fn lower(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(64) {
+            let mut lower = [0; 64];
+            lower[..piece.len()].copy_from_slice(piece);
+            lower.make_ascii_lowercase();
+            self.hasher.write(&lower[..piece.len()]);
+        }
+        self.end(bytes.len());
+    }
+
+    fn end(&mut self, length: usize) {
         self.hasher
-            .write_u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-        self.length = self.length.saturating_add(bytes.len());
+            .write_u32(u32::try_from(length).unwrap_or(u32::MAX));
+        self.length = self.length.saturating_add(length);
     }
 
     fn finish(self) -> Option<ClientKey> {

@@ -25,8 +25,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Quota, Refusal, Status};
-pub use conn::{ConnGuard, ConnLimit, ConnLimits, ConnRefused, ConnZone, Why};
+pub use answer::{Quota, Refusal, Status, Word};
+pub use conn::{ConnGuard, ConnLimit, ConnLimits, ConnRefused, ConnZone, Place, Places, Why};
 pub use key::{ClientKey, Key, Part, Subject};
 pub use rate::{Burst, Delay, Rate};
 pub use req::{Decision, Limit, Limits, Outcome};

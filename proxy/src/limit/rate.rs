@@ -72,7 +72,7 @@ impl fmt::Display for Rate {
 
 /// Why a rate is none, and which bytes of it are to blame.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{problem}; write requests a second or a minute: `5r/s`, `12r/m`")]
+#[error("{problem}")]
 pub struct RateError {
     problem: RateProblem,
     span: Range<usize>,

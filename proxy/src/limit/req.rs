@@ -10,7 +10,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::Millis;
-use super::answer::{Quota, Refusal, Status, seconds};
+use super::answer::{Quota, Refusal, Status, Word, seconds};
 use super::key::{ClientKey, Subject};
 use super::rate::{Burst, Delay};
 use super::zone::{Clients, Peek, Zone};
@@ -225,20 +225,18 @@ impl Limits {
         }
     }
 
-    /// What the client has left by its tightest limit; none where no limit applied.
+    /// What the client has left by its tightest limit, and which that is; none where no limit applied.
     #[must_use]
-    pub fn quota(&self, decision: &Decision) -> Option<Quota> {
+    pub fn quota(&self, decision: &Decision) -> Option<(&Limit, Quota)> {
         let (n, excess) = decision.tightest;
         let limit = self.limits.get(n)?;
-        match decision.outcome {
-            Outcome::Unlimited => None,
-            Outcome::Passed | Outcome::Delayed(_) => {
-                Some(Quota::charged(limit.zone.rate(), limit.burst, excess))
-            }
-            Outcome::Rejected { .. } => {
-                Some(Quota::rejected(limit.zone.rate(), limit.burst, excess))
-            }
-        }
+        let rate = limit.zone.rate();
+        let quota = match decision.outcome {
+            Outcome::Unlimited => return None,
+            Outcome::Passed | Outcome::Delayed(_) => Quota::charged(rate, limit.burst, excess),
+            Outcome::Rejected { .. } => Quota::rejected(rate, limit.burst, excess),
+        };
+        Some((limit, quota))
     }
 }
 
@@ -254,16 +252,26 @@ impl Decision {
         }
     }
 
-    /// nginx's `$limit_req_status`, which is unset where no limit applied.
+    /// What was said to it; nothing where no limit applied.
     #[must_use]
-    pub fn word(&self) -> Option<&'static str> {
+    pub fn word(&self) -> Option<Word> {
         match (self.outcome, self.dry_run) {
             (Outcome::Unlimited, _) => None,
-            (Outcome::Passed, _) => Some("PASSED"),
-            (Outcome::Delayed(_), false) => Some("DELAYED"),
-            (Outcome::Delayed(_), true) => Some("DELAYED_DRY_RUN"),
-            (Outcome::Rejected { .. }, false) => Some("REJECTED"),
-            (Outcome::Rejected { .. }, true) => Some("REJECTED_DRY_RUN"),
+            (Outcome::Passed, _) => Some(Word::Passed),
+            (Outcome::Delayed(_), false) => Some(Word::Delayed),
+            (Outcome::Delayed(_), true) => Some(Word::DelayedDryRun),
+            (Outcome::Rejected { .. }, false) => Some(Word::Rejected),
+            (Outcome::Rejected { .. }, true) => Some(Word::RejectedDryRun),
+        }
+    }
+
+    /// Which limit says so, counted from 0: of a request that passes, the one that leaves its client
+    /// the least.
+    #[must_use]
+    pub fn told_by(&self) -> usize {
+        match self.outcome {
+            Outcome::Unlimited | Outcome::Passed => self.tightest.0,
+            Outcome::Delayed(_) | Outcome::Rejected { .. } => self.limit,
         }
     }
 }

@@ -9,8 +9,6 @@
 //! Not here: what makes a request too many (`req`).
 
 use std::collections::TryReserveError;
-use std::ops::Range;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Millis;
@@ -32,10 +30,18 @@ const NEVER: u64 = u64::MAX;
 pub struct Size(u64);
 
 impl Size {
-    /// The smallest: about nginx's eight pages.
-    pub const LEAST: Self = Self(32_000);
+    /// The smallest: nginx's eight pages.
+    pub const LEAST: Self = Self(32 << 10);
     /// The largest: positions in the table have 32 bits.
     pub const MOST: Self = Self(64 << 30);
+
+    /// So many bytes; none where they are fewer than [`Size::LEAST`] or more than [`Size::MOST`].
+    #[must_use]
+    pub fn of_bytes(bytes: u64) -> Option<Self> {
+        (Self::LEAST.0..=Self::MOST.0)
+            .contains(&bytes)
+            .then_some(Self(bytes))
+    }
 
     /// In bytes.
     #[must_use]
@@ -47,68 +53,6 @@ impl Size {
     #[must_use]
     pub fn for_clients(clients: u32) -> Self {
         Self(Table::<Bucket>::bytes(clients))
-    }
-}
-
-/// Why a size is none, and which bytes of it are to blame.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{problem}; write it like `100MB` (32kB to 64GB)")]
-pub struct SizeError {
-    problem: SizeProblem,
-    span: Range<usize>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum SizeProblem {
-    #[error("the number is missing")]
-    NoNumber,
-    #[error("`{0}` is not a unit of memory: there are B, kB, MB, GB, KiB, MiB and GiB")]
-    Unit(String),
-    #[error("a zone this small holds too few clients to be of use")]
-    Small,
-    #[error("a zone can't be this large")]
-    Large,
-}
-
-impl SizeError {
-    /// The bytes of the size's text that are wrong.
-    #[must_use]
-    pub fn span(&self) -> Range<usize> {
-        self.span.clone()
-    }
-}
-
-impl FromStr for Size {
-    type Err = SizeError;
-
-    fn from_str(text: &str) -> Result<Self, SizeError> {
-        let at = |problem, span| SizeError { problem, span };
-        let digits = text
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        if number.is_empty() {
-            return Err(at(SizeProblem::NoNumber, 0..text.len()));
-        }
-        let scale: u64 = match unit.trim_start() {
-            "" | "B" => 1,
-            "kB" | "KB" => 1000,
-            "MB" => 1000 * 1000,
-            "GB" => 1000 * 1000 * 1000,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            other => return Err(at(SizeProblem::Unit(other.to_owned()), digits..text.len())),
-        };
-        let bytes = number
-            .parse::<u64>()
-            .ok()
-            .and_then(|n| n.checked_mul(scale));
-        match bytes {
-            Some(bytes) if bytes < Self::LEAST.0 => Err(at(SizeProblem::Small, 0..text.len())),
-            Some(bytes) if bytes <= Self::MOST.0 => Ok(Self(bytes)),
-            Some(_) | None => Err(at(SizeProblem::Large, 0..text.len())),
-        }
     }
 }
 

@@ -11,12 +11,13 @@
     reason = "helpers of a test: where one fails is what it says"
 )]
 
+mod live;
 mod log;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 use log::{Judged, parse};
 use proxy::limit::{
-    Burst, Decision, Delay, Key, Limit, Limits, Millis, Outcome, Size, Status, Subject, Zone,
+    Burst, Decision, Delay, Key, Limit, Limits, Millis, Outcome, Size, Status, Subject, Word, Zone,
 };
 
 /// A zone as both are told of it; clients are told apart by the header `x-NAME`.
@@ -172,7 +173,9 @@ fn compare(
             wrong, None,
             "request {n} of the log: {theirs:?} {request:?} {decision:?}"
         );
-        *verdicts.entry(decision.word().unwrap_or("-")).or_default() += 1;
+        *verdicts
+            .entry(decision.word().map_or("-", Word::text))
+            .or_default() += 1;
     }
     verdicts
 }
@@ -201,7 +204,7 @@ fn disagreement(theirs: &Judged, ours: &Limits, decision: &Decision) -> Option<&
                 .limits
                 .iter()
                 .map(|&(n, _, excess)| (ours.limits()[n].burst.thousandths() - excess) / 1000);
-            let ours = ours.quota(decision).map(|quota| quota.remaining);
+            let ours = ours.quota(decision).map(|(_, quota)| quota.remaining);
             (ours != left.min()).then_some("what is left")
         }
         _ => Some("the verdict"),
@@ -358,12 +361,12 @@ impl Nginx {
     }
 }
 
-/// Reads a head and as many bytes as its Content-Length says.
-fn read_response(stream: &mut UnixStream) {
+/// Reads a head, which it gives, and as many bytes as its Content-Length says.
+fn read_response(stream: &mut impl Read) -> String {
     let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
     loop {
         let count = stream.read(&mut piece).unwrap();
-        assert!(count > 0, "nginx closed the connection");
+        assert!(count > 0, "the connection was closed");
         bytes.extend_from_slice(&piece[..count]);
         let text = String::from_utf8_lossy(&bytes);
         let Some(head) = text.find("\r\n\r\n") else {
@@ -372,7 +375,7 @@ fn read_response(stream: &mut UnixStream) {
         let (_, rest) = text.split_once("Content-Length: ").unwrap();
         let length: usize = rest.lines().next().unwrap().parse().unwrap();
         if bytes.len() >= head + 4 + length {
-            return;
+            return text[..head].to_owned();
         }
     }
 }
@@ -403,7 +406,13 @@ fn configuration(folder: &Path, zones: &[ZoneSpec], routes: &[RouteSpec]) -> Str
     writeln!(text, "server {{ listen unix:{folder}/socket;").unwrap();
     writeln!(text, "location = /end {{ empty_gif; }}").unwrap();
     for route in routes {
-        writeln!(text, "location = {} {{ empty_gif;", route.path).unwrap();
+        writeln!(
+            text,
+            "location = {} {{ empty_gif;\n\
+             add_header x-word $limit_req_status always;",
+            route.path
+        )
+        .unwrap();
         for (zone, burst, delay) in route.limits {
             let burst = match burst {
                 0 => String::new(),

@@ -14,9 +14,15 @@
 //! maxCon, minCon     max_connections, min_connections of a server
 //! ```
 //! Not here: TOML and its errors, carets (daemon); the tables of the other daemons, which are known by
-//! name only; TLS, rules and the election's channel, which this version has no keys for.
+//! name only; TLS and rules, which this version has no keys for; `[election]`, which directors read too
+//! ([`election::channel::table`]).
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use daemon::{
     diagnostic::{Diagnostic, Report},
@@ -29,10 +35,13 @@ use crate::session::Causal;
 
 mod file;
 mod findings;
+pub mod monitor;
 pub mod server;
 pub mod user;
 
+pub use daemon::site::LoadError;
 use findings::{Findings, OrDefault as _};
+pub use monitor::Monitor;
 pub use server::{Role, Server};
 pub use user::User;
 
@@ -88,6 +97,31 @@ pub struct Settings {
     pub queue: u32,
     /// And how long.
     pub queue_timeout: Duration,
+    /// How long a statement waits for a server that takes writes.
+    pub writer_timeout: Duration,
+    /// How long a server may take to let the proxy in.
+    pub connect_timeout: Duration,
+    /// A connection to a server that nobody used for so long is closed.
+    pub server_idle: Duration,
+    /// And one that is so old, when nobody uses it.
+    pub server_lifetime: Duration,
+    /// How long the proxy goes on accepting after it was told to stop.
+    pub announce: Duration,
+    /// And how long it waits for sessions to end then.
+    pub drain: Duration,
+    /// Threads that serve; as many as there are processors where it is not said.
+    pub threads: Option<u16>,
+    /// The certificate that clients are shown, and its key.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
+
+impl Settings {
+    /// How many threads serve.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.threads.map_or_else(processors, usize::from)
+    }
 }
 
 /// What a site file says to sqlproxies.
@@ -101,9 +135,35 @@ pub struct SqlSite {
     pub servers: Vec<Server>,
     /// The users.
     pub users: Vec<User>,
+    /// How servers are watched; without it there is no writer.
+    pub monitor: Option<Monitor>,
+    /// With whom the writer is agreed; without it this sqlproxy is the only one.
+    pub election: Option<election::channel::Election>,
 }
 
+/// A site file that can be used.
+pub type Checked = site::Checked<SqlSite>;
+
 impl SqlSite {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, has mistakes, or says nothing to sqlproxies.
+    pub fn load(path: &Path) -> Result<Checked, LoadError> {
+        Checked::load(path, |source| {
+            Checked::parse(source, |file: file::File, findings| {
+                let is_excused = findings.is_excused(&(0..0), "sqlproxy");
+                let site = from_file(file, findings);
+                if site.is_none() && !findings.has_errors() && !is_excused {
+                    let help = "add the table `[sqlproxy]` with its servers and users";
+                    let diagnostic = Diagnostic::error(0..0, "nothing for a sqlproxy");
+                    findings.push(diagnostic.help(help));
+                }
+                site
+            })
+        })
+    }
+
     /// Checks a text; its name is what messages call it. `None` where it has no `[sqlproxy]`.
     ///
     /// # Errors
@@ -134,10 +194,21 @@ fn from_file(file: file::File, findings: &mut Findings) -> Option<SqlSite> {
         return None;
     };
     let settings = settings(&value, findings);
+    let monitor = value
+        .monitor
+        .map(|table| monitor::from_file(&table, findings));
     let servers = server::from_file(value.server.unwrap_or_default(), &span, findings);
+    let table = file.election;
+    let election = monitor::election(table, servers.as_deref(), monitor.is_some(), findings);
     let users = user::from_file(value.user.unwrap_or_default(), findings);
     let hosts = hosts.into_iter().map(|(name, host)| (name, host.0));
+    let monitor = match monitor {
+        Some(monitor) => Some(monitor?),
+        None => None,
+    };
     Some(SqlSite {
+        monitor,
+        election: election?,
         settings: settings?,
         hosts: hosts.collect(),
         servers: servers?,
@@ -179,6 +250,22 @@ fn settings(table: &file::SqlProxy, findings: &mut Findings) -> Option<Settings>
     let queue = findings.number_or(table.queue.as_ref(), "queue", (0, 1_000_000), 1_000);
     let wait = table.queue_timeout.as_ref();
     let queue_timeout = findings.time_or(wait, "queue_timeout", (ms(1), secs(600)), secs(5));
+    let times = times(table, findings);
+    let tls = tls(table, findings);
+    let threads = match &table.threads {
+        None => Some(None),
+        Some(value) => findings
+            .number::<u16>(value, "threads", (1, 256))
+            .map(|threads| Some(threads.into_inner())),
+    };
+    let [
+        writer_timeout,
+        connect_timeout,
+        server_idle,
+        server_lifetime,
+        announce,
+        drain,
+    ] = times;
     Some(Settings {
         status: status?,
         causal: causal?,
@@ -189,7 +276,67 @@ fn settings(table: &file::SqlProxy, findings: &mut Findings) -> Option<Settings>
         max_clients: max_clients?,
         queue: queue?,
         queue_timeout: queue_timeout?,
+        writer_timeout: writer_timeout?,
+        connect_timeout: connect_timeout?,
+        server_idle: server_idle?,
+        server_lifetime: server_lifetime?,
+        announce: announce?,
+        drain: drain?,
+        threads: threads?,
+        tls: tls?,
     })
+}
+
+/// Both of `certificate` and `key`, or none.
+fn tls(table: &file::SqlProxy, findings: &mut Findings) -> Option<Option<(PathBuf, PathBuf)>> {
+    let alone = |value: &Spanned<String>, other: &str, findings: &mut Findings| {
+        let message = format!("there is no `{other}` with it");
+        findings.refuse(
+            value.span(),
+            message,
+            format!("add `{other} = \"/etc/viaduct/….pem\"`"),
+        )
+    };
+    match (&table.certificate, &table.key) {
+        (None, None) => Some(None),
+        (Some(certificate), None) => alone(certificate, "key", findings),
+        (None, Some(key)) => alone(key, "certificate", findings),
+        (Some(certificate), Some(key)) => {
+            let certificate = user::path(certificate, findings);
+            let key = user::path(key, findings);
+            Some(Some((certificate?, key?)))
+        }
+    }
+}
+
+/// `writer_timeout`, `connect_timeout`, `server_idle`, `server_lifetime`, `announce`, `drain`.
+fn times(table: &file::SqlProxy, findings: &mut Findings) -> [Option<Duration>; 6] {
+    let (ms, secs) = (Duration::from_millis, Duration::from_secs);
+    let day = secs(86_400);
+    let keys = [
+        (
+            &table.writer_timeout,
+            "writer_timeout",
+            (ms(1), secs(600)),
+            secs(10),
+        ),
+        (
+            &table.connect_timeout,
+            "connect_timeout",
+            (ms(1), secs(60)),
+            secs(3),
+        ),
+        (&table.server_idle, "server_idle", (secs(1), day), secs(600)),
+        (
+            &table.server_lifetime,
+            "server_lifetime",
+            (secs(1), day),
+            secs(3600),
+        ),
+        (&table.announce, "announce", (ms(0), secs(600)), secs(5)),
+        (&table.drain, "drain", (ms(0), secs(3600)), secs(30)),
+    ];
+    keys.map(|(value, key, range, default)| findings.time_or(value.as_ref(), key, range, default))
 }
 
 fn tcp(value: &Spanned<String>, findings: &mut Findings) -> Option<SocketAddr> {

@@ -8,14 +8,18 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use daemon::diagnostic::Diagnostic;
 use daemon::site::Table;
+use toml::Spanned;
 
 use super::{
     file,
     findings::{Findings, OrDefault as _},
+    user,
 };
+use crate::trust::Mode;
 
 /// Servers at most.
 pub const MOST: usize = 64;
@@ -44,6 +48,10 @@ pub struct Server {
     pub max_connections: u32,
     /// Connections that are kept open to it.
     pub min_connections: u32,
+    /// How it is met.
+    pub tls: Mode,
+    /// The authorities that its certificate has to be of, where that is looked at.
+    pub tls_ca: Option<PathBuf>,
 }
 
 /// What is right of the servers, and whether that is all of them.
@@ -105,7 +113,10 @@ fn server(table: Table<file::Server>, findings: &mut Findings) -> Option<Server>
             "raise `max_connections`, or lower this",
         );
     }
+    let (tls, tls_ca) = trust(&value, &span, findings)?;
     Some(Server {
+        tls,
+        tls_ca,
         name: name?,
         address: address?,
         role: role?,
@@ -113,6 +124,34 @@ fn server(table: Table<file::Server>, findings: &mut Findings) -> Option<Server>
         max_connections,
         min_connections: min_connections.min(max_connections),
     })
+}
+
+/// `tls`, and `tls_ca` where it is looked at.
+fn trust(
+    value: &file::Server,
+    span: &Range<usize>,
+    findings: &mut Findings,
+) -> Option<(Mode, Option<PathBuf>)> {
+    const MODES: &[(&str, Mode)] = &[
+        ("off", Mode::Off),
+        ("preferred", Mode::Preferred),
+        ("verify-ca", Mode::VerifyCa),
+        ("verify-identity", Mode::VerifyIdentity),
+    ];
+    let mode = findings.word_or(value.tls.as_ref(), "tls", MODES, Mode::Off)?;
+    let authorities = match (&value.tls_ca, mode) {
+        (Some(path), _) => Some(user::path(path, findings)?),
+        (None, Mode::Off | Mode::Preferred) => None,
+        (None, Mode::VerifyCa | Mode::VerifyIdentity) => {
+            let place = value
+                .tls
+                .as_ref()
+                .map_or_else(|| span.clone(), Spanned::span);
+            let help = "add `tls_ca = \"/etc/viaduct/ca.pem\"`";
+            return findings.refuse(place, "there are no authorities to verify by", help);
+        }
+    };
+    Some((mode, authorities))
 }
 
 fn twice(servers: &[Option<Server>], places: &[Range<usize>], findings: &mut Findings) {

@@ -170,6 +170,36 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "4:11: error: `10.77.0.21` is not an address with a port",
         "write for example",
     ),
+    (
+        "causal = \"global\"",
+        "writer_timeout = \"0s\"",
+        "10:18: error: writer_timeout 0s is out of range",
+        "write \"1ms\" to \"10m\"",
+    ),
+    (
+        "causal = \"global\"",
+        "threads = 0",
+        "10:11: error: threads 0 is out of range",
+        "write 1 to 256",
+    ),
+    (
+        "causal = \"global\"",
+        "certificate = \"/etc/viaduct/sql.pem\"",
+        "10:15: error: there is no `key` with it",
+        "add `key =",
+    ),
+    (
+        "weight = 50",
+        "tls = \"verify-ca\"",
+        "23:7: error: there are no authorities to verify by",
+        "add `tls_ca =",
+    ),
+    (
+        "weight = 50",
+        "tls = \"verify\"",
+        "23:7: error: unknown tls",
+        "write \"off\"",
+    ),
 ];
 
 #[test]
@@ -200,4 +230,98 @@ fn a_site_needs_a_primary_and_its_proxies_a_table() {
         report.contains("3:1: error: host sql1 is a sqlproxy"),
         "{report}"
     );
+}
+
+const LED: &str = r#"
+[sqlproxy.monitor]
+user = "viaduct"
+password_file = "/etc/viaduct/monitor.password"
+
+[election]
+secret_file = "/etc/viaduct/election.secret"
+servers = ["10.77.0.31:3306", "[fd77::32]:3306"]
+user = "witness"
+password_file = "/etc/viaduct/witness.password"
+lease = "2s"
+
+[[election.voter]]
+host = "sql1"
+role = "sqlproxy"
+address = "10.77.0.21:7447"
+
+[[election.voter]]
+host = "lb1"
+role = "director"
+address = "10.77.0.2:7447"
+"#;
+
+#[test]
+fn monitors_and_voters_are_read() {
+    use election::{VoterId, channel::Role};
+    let site = parse(&format!("{GOOD}{LED}")).unwrap().unwrap();
+    let monitor = site.monitor.unwrap();
+    assert_eq!(monitor.user, "viaduct");
+    assert_eq!(monitor.timeout, Duration::from_millis(400));
+    assert!(monitor.semi_sync);
+    let election = site.election.unwrap();
+    assert_eq!(election.rules.tick, Duration::from_millis(400));
+    assert_eq!(election.voter("lb1", Role::Director), Some(VoterId(1)));
+    assert_eq!(election.voter("lb1", Role::SqlProxy), None);
+    let alone = parse(GOOD).unwrap().unwrap();
+    assert!(alone.monitor.is_none() && alone.election.is_none());
+}
+
+#[test]
+fn mistakes_of_monitors_and_voters_are_told_where_they_are() {
+    let bad = |from: &str, to: &str| {
+        let text = format!("{GOOD}{LED}");
+        assert!(text.contains(from), "{from}");
+        parse(&text.replacen(from, to, 1)).unwrap_err()
+    };
+    let cases = [
+        ("user = \"viaduct\"\n", "", "missing key `user`"),
+        (
+            "\"/etc/viaduct/monitor.password\"",
+            "\"x\"",
+            "is not an absolute path",
+        ),
+        (
+            "\"[fd77::32]:3306\"]",
+            "]",
+            "are not the primaries of `[sqlproxy]`",
+        ),
+        ("user = \"witness\"\n", "", "missing key `user`"),
+        (
+            "lease = \"2s\"",
+            "lease = \"1ms\"",
+            "lease 1ms is out of range",
+        ),
+        (
+            "role = \"director\"",
+            "role = \"directr\"",
+            "did you mean \"director\"?",
+        ),
+        (
+            "address = \"10.77.0.2:7447\"",
+            "address = \"10.77.0.21:7447\"",
+            "is listed twice",
+        ),
+        (
+            "role = \"sqlproxy\"",
+            "role = \"director\"",
+            "no voter is a sqlproxy",
+        ),
+        (
+            "address = \"10.77.0.2:7447\"",
+            "address = \"lb1\"",
+            "is not an address with a port",
+        ),
+    ];
+    for (from, to, due) in cases {
+        let told = bad(from, to);
+        assert!(
+            told.contains(due) && told.contains("site.toml:"),
+            "{due}: {told}"
+        );
+    }
 }

@@ -124,7 +124,7 @@ fn password(value: &Spanned<String>, findings: &mut Findings) -> Option<NativeHa
     })
 }
 
-fn path(value: &Spanned<String>, findings: &mut Findings) -> Option<PathBuf> {
+pub(super) fn path(value: &Spanned<String>, findings: &mut Findings) -> Option<PathBuf> {
     let path = PathBuf::from(value.get_ref());
     if path.is_absolute() {
         return Some(path);

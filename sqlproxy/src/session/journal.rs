@@ -49,6 +49,8 @@ pub struct Journal {
     schema: Option<Box<[u8]>>,
     /// What follows `SET`: `NAMES …` or `CHARACTER SET …`.
     charset: Option<Box<[u8]>>,
+    /// The statement that was answered has set it.
+    has_new_charset: bool,
     variables: Variables,
     /// `SET SESSION TRANSACTION …`.
     isolation: Option<Box<[u8]>>,
@@ -69,6 +71,7 @@ impl Journal {
         Self {
             schema: schema.map(Box::from),
             charset: None,
+            has_new_charset: false,
             variables: Variables::default(),
             isolation: None,
             autocommit: true,
@@ -124,6 +127,7 @@ impl Journal {
     /// A statement was answered.
     pub fn answered(&mut self, text: &[u8], statement: &Statement, answer: &Answer<'_>) {
         let is_several = statement.traits.any(Traits::SEVERAL);
+        self.has_new_charset = false;
         // Of several, those before an error were done.
         if !answer.is_error || is_several {
             for (part, told) in Parts::of(text, self.dialect) {
@@ -143,6 +147,19 @@ impl Journal {
             || (statement.traits.any(Traits::PREVIOUS) && self.pins.has(Pin::Previous));
         self.pins.set(Pin::Previous, is_asked_about);
         self.has_insert_id |= answer.last_insert_id != 0;
+    }
+
+    /// Its connection was lost: a transaction that it had is rolled back, and nothing can be asked of the
+    /// last answer.
+    pub fn rolled_back(&mut self) {
+        for pin in [
+            Pin::Transaction,
+            Pin::NoAutocommit,
+            Pin::NextTransaction,
+            Pin::Previous,
+        ] {
+            self.pins.remove(pin);
+        }
     }
 
     /// COM_INIT_DB succeeded.
@@ -299,6 +316,8 @@ impl Journal {
             return;
         }
         self.charset = Some([what, value].concat().into());
+        self.has_new_charset = true;
+        CHARSETS.iter().for_each(|name| self.variables.forget(name));
         let is_quote = |byte: &u8| matches!(byte, b'\'' | b'"' | b'`');
         let words = value.split(|byte| byte.is_ascii_whitespace() || is_quote(byte));
         let name = words.filter(|word| !word.is_empty()).take(1);
@@ -362,12 +381,13 @@ impl Journal {
         if is(b"last_gtid") || is(b"autocommit") {
             return;
         }
-        let of_charset = is(b"character_set_client")
-            || is(b"character_set_connection")
-            || is(b"character_set_results")
-            || is(b"collation_connection");
-        if of_charset && self.charset.is_some() {
+        if self.has_new_charset && CHARSETS.iter().any(|known| is(known)) {
             self.reads_as(name, value);
+            return;
+        }
+        // Told as an empty text.
+        let is_null = is(b"character_set_results") && value.is_empty();
+        if is_null && self.variables.set(name, b"NULL").is_ok() {
             return;
         }
         if is_unmovable(name) || self.variables.tracked(name, value).is_err() {
@@ -395,6 +415,14 @@ impl Journal {
         }
     }
 }
+
+/// What SET NAMES sets.
+const CHARSETS: [&[u8]; 4] = [
+    b"character_set_client",
+    b"character_set_connection",
+    b"character_set_results",
+    b"collation_connection",
+];
 
 fn is_told(name: &[u8], changes: Changes<'_>) -> bool {
     let is_it = |change| match change {

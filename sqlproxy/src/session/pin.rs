@@ -149,6 +149,18 @@ impl Pins {
         self.iter().next()
     }
 
+    /// As a word, for others to read.
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// From such a word; bits that mean nothing are left out.
+    #[must_use]
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits & ((1 << Pin::ALL.len()) - 1))
+    }
+
     /// All of them.
     pub fn iter(self) -> impl Iterator<Item = Pin> {
         Pin::ALL.into_iter().filter(move |pin| self.has(*pin))

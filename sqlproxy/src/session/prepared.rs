@@ -36,9 +36,28 @@ pub struct Prepared {
     /// A cursor is open on this connection.
     pub cursor: Option<ConnectionId>,
     on: Vec<(ConnectionId, StatementId)>,
+    /// Connections that were told the types of its parameters.
+    typed: Vec<ConnectionId>,
 }
 
 impl Prepared {
+    /// Whether a connection was told the types of its parameters.
+    #[must_use]
+    pub fn is_typed(&self, connection: ConnectionId) -> bool {
+        self.parameters == 0 || self.typed.contains(&connection)
+    }
+
+    /// A connection was told the types of its parameters; the others know older ones.
+    pub fn typed(&mut self, connection: ConnectionId, types: &[u8]) {
+        if self.types.as_deref() != Some(types) {
+            self.types = Some(types.into());
+            self.typed.clear();
+        }
+        if !self.typed.contains(&connection) {
+            self.typed.push(connection);
+        }
+    }
+
     /// Its number on a connection, if it was prepared there.
     #[must_use]
     pub fn on(&self, connection: ConnectionId) -> Option<StatementId> {
@@ -49,6 +68,7 @@ impl Prepared {
     /// It was prepared on a connection.
     pub fn prepared(&mut self, connection: ConnectionId, id: StatementId) {
         self.on.retain(|(on, _)| *on != connection);
+        self.typed.retain(|on| *on != connection);
         self.on.push((connection, id));
     }
 
@@ -77,6 +97,18 @@ impl Statements {
         Self::default()
     }
 
+    /// The number that the next statement will have.
+    ///
+    /// # Errors
+    /// Too many.
+    pub fn next(&self) -> Result<StatementId, TooMany> {
+        // The last number there is means something else to MariaDB's clients.
+        if self.all.len() >= MOST || self.last + 1 == StatementId::LAST.0 {
+            return Err(TooMany);
+        }
+        Ok(StatementId(self.last + 1))
+    }
+
     /// A statement was prepared on its first connection; the number that the client gets.
     ///
     /// # Errors
@@ -88,12 +120,8 @@ impl Statements {
         parameters: u16,
         first: (ConnectionId, StatementId),
     ) -> Result<StatementId, TooMany> {
-        // The last number there is means something else to MariaDB's clients.
-        if self.all.len() >= MOST || self.last + 1 == StatementId::LAST.0 {
-            return Err(TooMany);
-        }
-        self.last += 1;
-        let id = StatementId(self.last);
+        let id = self.next()?;
+        self.last = id.0;
         let prepared = Prepared {
             text,
             told,
@@ -102,6 +130,7 @@ impl Statements {
             pieces: None,
             cursor: None,
             on: vec![first],
+            typed: Vec::new(),
         };
         self.all.insert(id, prepared);
         Ok(id)
@@ -131,6 +160,7 @@ impl Statements {
         let mut harmed = Vec::new();
         for (id, prepared) in &mut self.all {
             prepared.on.retain(|(on, _)| *on != connection);
+            prepared.typed.retain(|on| *on != connection);
             let here = Some(connection);
             if prepared.cursor == here || prepared.pieces == here {
                 harmed.push(*id);

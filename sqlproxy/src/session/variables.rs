@@ -59,7 +59,7 @@ impl Variables {
     pub fn tracked(&mut self, name: &[u8], value: &[u8]) -> Result<(), NoRoom> {
         let digits = value.strip_prefix(b"-").unwrap_or(value);
         let is_number = !digits.is_empty()
-            && digits.len() < 20
+            && digits.len() <= 20
             && digits
                 .iter()
                 .all(|byte| byte.is_ascii_digit() || *byte == b'.');
@@ -67,6 +67,11 @@ impl Variables {
             return self.set(name, value);
         }
         self.set(name, &quoted(value))
+    }
+
+    /// Forgets one.
+    pub fn forget(&mut self, name: &[u8]) {
+        self.0.remove(name);
     }
 
     /// Forgets all.
@@ -136,13 +141,18 @@ mod tests {
         variables.tracked(b"time_zone", b"+01:00").unwrap();
         variables.tracked(b"x", b"it's\\").unwrap();
         variables.tracked(b"y", b"").unwrap();
+        variables
+            .tracked(b"sql_select_limit", b"18446744073709551615")
+            .unwrap();
         assert_eq!(variables.get(b"sql_mode"), Some(&b"'ANSI'"[..]));
         assert_eq!(variables.get(b"wait_timeout"), Some(&b"60"[..]));
         assert_eq!(variables.get(b"time_zone"), Some(&b"'+01:00'"[..]));
         assert_eq!(variables.get(b"x"), Some(&b"_utf8mb4 x'697427735c'"[..]));
         assert_eq!(variables.get(b"y"), Some(&b"''"[..]));
+        let most = &b"18446744073709551615"[..];
+        assert_eq!(variables.get(b"sql_select_limit"), Some(most));
         variables.set(b"sql_mode", b"DEFAULT").unwrap();
-        assert_eq!(variables.iter().count(), 5);
+        assert_eq!(variables.iter().count(), 6);
     }
 
     #[test]

@@ -132,6 +132,13 @@ impl NativeHash {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CachedHash([u8; 32]);
 
+/// Without the hash.
+impl std::fmt::Debug for CachedHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CachedHash")
+    }
+}
+
 impl CachedHash {
     /// Of a password.
     #[must_use]

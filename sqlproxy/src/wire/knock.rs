@@ -108,6 +108,7 @@ pub struct Knock {
     capabilities: Capabilities,
     nonce: Nonce,
     plugin: Plugin,
+    greeting: Option<Greeting>,
 }
 
 impl Knock {
@@ -121,7 +122,14 @@ impl Knock {
             capabilities: Capabilities::NONE,
             nonce: Nonce::default(),
             plugin: Plugin::Native,
+            greeting: None,
         }
+    }
+
+    /// What the server said of itself, once it has.
+    #[must_use]
+    pub fn greeting(&self) -> Option<&Greeting> {
+        self.greeting.as_ref()
     }
 
     /// What was agreed: how answers are to be read.
@@ -137,7 +145,7 @@ impl Knock {
     pub fn heard(&mut self, payload: &[u8]) -> Result<Say, Refused> {
         match (self.at, payload.first().copied()) {
             (_, Some(0xff)) => Err(server(payload)),
-            (At::Greeting, _) => self.greeting(payload),
+            (At::Greeting, _) => self.greeted(payload),
             (At::Proof, Some(0)) => {
                 self.at = At::Done;
                 let ok = OkPacket::read(payload, self.capabilities)?;
@@ -174,12 +182,13 @@ impl Knock {
         Plugin::Clear.proof(&self.account.password, &self.nonce)
     }
 
-    fn greeting(&mut self, payload: &[u8]) -> Result<Say, Refused> {
+    fn greeted(&mut self, payload: &[u8]) -> Result<Say, Refused> {
         let greeting = Greeting::read(payload)?;
         if !greeting.capabilities.has(Capabilities::REQUIRED) {
             return Err(Refused::TooOld);
         }
         self.nonce = greeting.nonce;
+        self.greeting = Some(greeting.clone());
         // What the plugin is not known: the server will switch to the account's.
         self.plugin = Plugin::named(&greeting.plugin)
             .filter(|plugin| *plugin != Plugin::Clear)

@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`fields`] reads and writes the integers and strings that packets are made of;
 //! [`packet`] is their framing; [`capability`] what two ends agree to; [`handshake`], [`auth`] and
-//! [`sha_crypt`] how a connection begins, [`knock`] how one at a server; [`command`] what a client
-//! asks, [`status`] the short answers (OK, ERR, EOF) with what [`track`] says of the session,
+//! [`sha_crypt`] how a connection begins, [`knock`] how one at a server, [`door`] how one of a client;
+//! [`command`] what a client asks, [`status`] the short answers (OK, ERR, EOF) with what [`track`] says of the session,
 //! [`prepared`] the head of a prepared statement, and [`reply`] follows a whole answer to its end
 //! without reading its rows.
 //!
@@ -17,7 +17,9 @@
 
 pub mod auth;
 pub mod capability;
+pub mod collation;
 pub mod command;
+pub mod door;
 pub mod fields;
 pub mod handshake;
 pub mod knock;

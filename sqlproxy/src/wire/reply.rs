@@ -214,6 +214,18 @@ impl Follower {
         self.tally.bytes > 0
     }
 
+    /// Whether nothing of a packet was passed that is not all passed: another packet could stand here.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        !self.is_inside()
+    }
+
+    /// The sequence that is due next.
+    #[must_use]
+    pub fn next_sequence(&self) -> u8 {
+        self.sequence
+    }
+
     /// What has come so far.
     #[must_use]
     pub fn tally(&self) -> &Tally {
@@ -258,13 +270,20 @@ impl Follower {
             let Some(header) = Header::read(rest) else {
                 break Step::Need(HEADER);
             };
-            let first = rest.get(HEADER).copied();
+            let first = rest.get(HEADER).filter(|_| header.len > 0).copied();
             if first.is_none() && header.len > 0 && !self.continues {
                 break Step::Need(HEADER + 1);
             }
-            match self.kind(header, first)? {
+            let kind = match self.due(header).and_then(|()| self.kind(header, first)) {
+                Ok(kind) => kind,
+                // What was passed over goes first, as it does where it comes by itself; the next call
+                // meets the mistake again.
+                Err(_) if passed > 0 => break Step::Need(HEADER),
+                Err(error) => return Err(error),
+            };
+            match kind {
                 Kind::Opaque => {
-                    self.sequence(header)?;
+                    self.sequence = self.sequence.wrapping_add(1);
                     if !self.continues {
                         self.opaque();
                     }
@@ -279,7 +298,7 @@ impl Follower {
                     let Some(payload) = rest.get(HEADER..len) else {
                         break Step::Need(len);
                     };
-                    self.sequence(header)?;
+                    self.sequence = self.sequence.wrapping_add(1);
                     let Some(packet) = self.whole(payload)? else {
                         passed += len;
                         continue;
@@ -298,15 +317,10 @@ impl Follower {
         Ok(if passed > 0 { Step::Pass(passed) } else { step })
     }
 
-    fn sequence(&mut self, header: Header) -> Result<(), WireError> {
-        if header.sequence != self.sequence {
-            return Err(WireError::Sequence {
-                expected: self.sequence,
-                got: header.sequence,
-            });
-        }
-        self.sequence = self.sequence.wrapping_add(1);
-        Ok(())
+    fn due(&self, header: Header) -> Result<(), WireError> {
+        let (expected, got) = (self.sequence, header.sequence);
+        let is_due = (got == expected).then_some(());
+        is_due.ok_or(WireError::Sequence { expected, got })
     }
 
     fn kind(&self, header: Header, first: Option<u8>) -> Result<Kind, WireError> {

@@ -3,9 +3,24 @@
 //! Not here: HTTP as bytes, which the package `proxy` tests without sockets.
 
 mod basics;
+mod differential;
 mod failures;
+mod faults;
+mod frames;
+mod grpc;
+mod http2;
 mod life;
+mod limits;
+mod malformed;
+mod operator;
+mod overload;
+mod preamble;
 mod raw;
+mod routing;
+mod site;
+mod tls;
+mod upgrade;
+mod upstreams;
 
 use anyhow::Result;
 use tests::lab::{

@@ -21,7 +21,7 @@ use tests::{
 };
 
 /// Listens on port 80 of a web server's host.
-fn listen(lab: &Lab, host: &str) -> Result<TcpListener> {
+pub(super) fn listen(lab: &Lab, host: &str) -> Result<TcpListener> {
     netns::within(&lab.netns(host), || Ok(TcpListener::bind("0.0.0.0:80")?))
 }
 
@@ -35,7 +35,7 @@ fn connect(lab: &Lab) -> Result<TcpStream> {
 }
 
 /// Reads until these bytes are at the end.
-fn read_to(stream: &mut TcpStream, end: &str) -> Result<String> {
+pub(super) fn read_to(stream: &mut TcpStream, end: &str) -> Result<String> {
     let mut text = Vec::new();
     let mut byte = [0];
     while !text.ends_with(end.as_bytes()) {
@@ -48,7 +48,7 @@ fn read_to(stream: &mut TcpStream, end: &str) -> Result<String> {
 }
 
 /// Sends bytes and gives all that is answered until the connection closes.
-fn ask(lab: &Lab, bytes: &str) -> Result<String> {
+pub(super) fn ask(lab: &Lab, bytes: &str) -> Result<String> {
     let mut stream = connect(lab)?;
     stream.write_all(bytes.as_bytes())?;
     let mut text = String::new();
@@ -57,7 +57,7 @@ fn ask(lab: &Lab, bytes: &str) -> Result<String> {
 }
 
 /// Serves connections one after the other.
-fn serve(
+pub(super) fn serve(
     listener: TcpListener,
     count: usize,
     serve: impl Fn(TcpStream) -> Result<()> + Send + 'static,
@@ -72,7 +72,7 @@ fn serve(
     })
 }
 
-fn joined(server: thread::JoinHandle<Result<()>>) -> Result<()> {
+pub(super) fn joined(server: thread::JoinHandle<Result<()>>) -> Result<()> {
     server.join().expect("the server's thread")
 }
 

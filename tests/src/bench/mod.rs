@@ -7,6 +7,7 @@
 pub mod datapath;
 pub mod failover;
 pub mod limiter;
+pub mod proxy;
 
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use tests::bench::{datapath, failover, limiter};
+use tests::bench::{datapath, failover, limiter, proxy};
 
 /// Measures Viaduct.
 #[derive(Debug, Parser)]
@@ -34,6 +34,13 @@ enum Bench {
         #[command(flatten)]
         common: Common,
     },
+    /// CPU time, memory and system calls of HTTP requests; ours, nginx and HAProxy.
+    Proxy {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        options: proxy::Options,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -59,6 +66,11 @@ fn main() -> Result<()> {
         }
         Bench::Failover { common, options } => {
             let report = failover::run(&options, common.only.as_deref(), common.quick)?;
+            print!("{}", report.render());
+            common.json.map_or(Ok(()), |path| report.write_json(&path))
+        }
+        Bench::Proxy { common, options } => {
+            let report = proxy::run(&options, common.only.as_deref(), common.quick)?;
             print!("{}", report.render());
             common.json.map_or(Ok(()), |path| report.write_json(&path))
         }

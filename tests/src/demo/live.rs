@@ -6,14 +6,21 @@ use serde_json::Value;
 
 use crate::lab::status::Status;
 
-/// A director at one moment: its host, and its status if it answers.
-pub type Seen = (String, Option<Status>);
+/// All daemons at one moment, each with its host, and its status if it answers.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// The directors.
+    pub directors: Vec<(String, Option<Status>)>,
+    /// The proxies.
+    pub proxies: Vec<(String, Option<Value>)>,
+}
 
-/// The lines of the display on a terminal: the directors, and what the one that serves has to tell.
+/// The lines of the display on a terminal: the directors, what the one that serves has to tell, and what
+/// the proxies do.
 #[must_use]
-pub fn table(seen: &[Seen]) -> Vec<String> {
+pub fn table(seen: &Seen) -> Vec<String> {
     let mut lines = vec![];
-    for (host, status) in seen {
+    for (host, status) in &seen.directors {
         let Some(status) = status else {
             lines.push(format!("{host:<6} {SILENT}"));
             continue;
@@ -28,10 +35,10 @@ pub fn table(seen: &[Seen]) -> Vec<String> {
             ));
         }
     }
-    let Some(status) = serving(seen) else {
-        return lines;
-    };
-    for service in list(&status.0["services"]) {
+    for service in serving(seen)
+        .iter()
+        .flat_map(|status| list(&status.0["services"]))
+    {
         lines.push(format!(
             "{:<6} {}:{} {} {} {:>10} packets {:>8} connections",
             text(&service["name"]),
@@ -44,14 +51,48 @@ pub fn table(seen: &[Seen]) -> Vec<String> {
         ));
         lines.extend(list(&service["reals"]).map(real));
     }
+    for (host, status) in &seen.proxies {
+        let Some(status) = status else {
+            lines.push(format!("{host:<6} does not answer"));
+            continue;
+        };
+        lines.push(format!(
+            "{host:<6} {:<10} {} connections",
+            text(&status["state"]),
+            count(&status["connections"])
+        ));
+        lines.extend(list(&status["upstreams"][0]["servers"]).map(server));
+    }
     lines
+}
+
+/// A web server as a proxy sees it.
+fn server(server: &Value) -> String {
+    format!(
+        "       {:<15} {:<9} {:>10} requests {:>5} failed",
+        text(&server["address"]),
+        text(&server["health"]),
+        count(&server["requests"]),
+        count(&server["failures"]),
+    )
 }
 
 /// The same in one line, for a log.
 #[must_use]
-pub fn line(seen: &[Seen]) -> String {
+pub fn line(seen: &Seen) -> String {
     let services = serving(seen).map(services).unwrap_or_default();
-    let directors = seen.iter().map(|(host, status)| match status {
+    let proxies = seen.proxies.iter().map(|(host, status)| match status {
+        None => format!("{host} does not answer"),
+        Some(status) => {
+            let servers = list(&status["upstreams"][0]["servers"]).map(|server| {
+                let (address, health) = (text(&server["address"]), text(&server["health"]));
+                format!("{address} {health} {}", count(&server["requests"]))
+            });
+            let servers = servers.collect::<Vec<_>>().join(", ");
+            format!("{host} {}: {servers}", text(&status["state"]))
+        }
+    });
+    let directors = seen.directors.iter().map(|(host, status)| match status {
         None => format!("{host} {SILENT}"),
         Some(status) => {
             let state = list(&status.0["routers"])
@@ -62,14 +103,16 @@ pub fn line(seen: &[Seen]) -> String {
     });
     services
         .into_iter()
+        .chain(proxies)
         .chain(directors)
         .collect::<Vec<_>>()
         .join("; ")
 }
 
 /// Of the director that serves.
-fn serving(seen: &[Seen]) -> Option<&Status> {
-    let mut statuses = seen.iter().filter_map(|(_, status)| status.as_ref());
+fn serving(seen: &Seen) -> Option<&Status> {
+    let directors = seen.directors.iter();
+    let mut statuses = directors.filter_map(|(_, status)| status.as_ref());
     statuses
         .find(|status| list(&status.0["routers"]).any(|router| text(&router["state"]) == "active"))
 }
@@ -135,18 +178,28 @@ mod tests {
         Status(json!({ "services": [service], "routers": [router] }))
     }
 
-    fn seen() -> [Seen; 3] {
-        [
-            ("lb1".to_owned(), None),
-            ("lb2".to_owned(), Some(status("active"))),
-            ("lb3".to_owned(), Some(status("backup"))),
-        ]
+    fn seen() -> Seen {
+        let server = json!({ "address": "10.77.0.11:80", "health": "up", "requests": 5,
+            "failures": 1 });
+        let serving = json!({ "state": "serving", "connections": 3,
+            "upstreams": [{ "servers": [server] }] });
+        Seen {
+            directors: vec![
+                ("lb1".to_owned(), None),
+                ("lb2".to_owned(), Some(status("active"))),
+                ("lb3".to_owned(), Some(status("backup"))),
+            ],
+            proxies: vec![
+                ("proxy1".to_owned(), Some(serving)),
+                ("proxy2".to_owned(), None),
+            ],
+        }
     }
 
     #[test]
     fn a_table_shows_the_directors_and_each_real_server_with_its_health_and_why() {
         let lines = table(&seen());
-        assert_eq!(lines.len(), 5, "{lines:?}");
+        assert_eq!(lines.len(), 8, "{lines:?}");
         assert!(lines[0].starts_with("lb1    does not answer"), "{lines:?}");
         assert!(lines[1].starts_with("lb2    active"), "{lines:?}");
         assert!(lines[2].starts_with("lb3    backup"), "{lines:?}");
@@ -155,13 +208,18 @@ mod tests {
             "{lines:?}"
         );
         assert!(lines[4].contains("33 %"), "{lines:?}");
+        assert!(lines[5].starts_with("proxy1 serving"), "{lines:?}");
+        assert!(lines[6].ends_with("5 requests     1 failed"), "{lines:?}");
+        assert!(lines[7].starts_with("proxy2 does not"), "{lines:?}");
     }
 
     #[test]
     fn a_line_holds_all() {
         let line = line(&seen());
         assert!(
-            line.starts_with("web: 10.77.0.11 down 7; lb1 does not"),
+            line.starts_with(
+                "web: 10.77.0.11 down 7; proxy1 serving: 10.77.0.11:80 up 5; proxy2 does"
+            ),
             "{line}"
         );
         assert!(line.ends_with("; lb2 active; lb3 backup"), "{line}");

@@ -27,15 +27,19 @@ use crate::lab::{
     Lab,
     director::Director,
     process::Process,
+    proxy::{self, Proxy},
     require::Need,
     router::VirtualRouter,
-    site::{Service, Site},
+    site::{PROXY_HEALTH, Service, Site},
     status::Status,
-    topology::{LB1, LB2, Method, no_director, two_directors},
+    topology::{self, LB1, LB2, Method, no_director, two_directors, with_proxies},
 };
 
 /// How many web servers it has.
 const WEBS: u8 = 3;
+
+/// How many proxies stand before them.
+const PROXIES: u8 = 2;
 
 /// Time between two adverts: a director that dies is replaced within 0.36 s.
 const ADVERTS: Duration = Duration::from_millis(100);
@@ -88,22 +92,28 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
         eprintln!("Removed what an earlier run left behind ({lab}).");
     }
     let method = args.method.into();
-    let lab = Lab::build(two_directors(method, WEBS))?;
+    let plan = with_proxies(two_directors(method, WEBS), method, PROXIES);
+    let lab = Lab::build(plan)?;
     let webs = lab.webs(method, WEBS)?;
-    let start = |host| Director::start(&lab, host, site(method));
+    let site = site(method);
+    let start = |number| Proxy::start_on(&lab, &topology::proxy(number), &site);
+    let proxies = (1..=PROXIES).map(start).collect::<Result<Vec<_>>>()?;
+    let start = |host| Director::start(&lab, host, &site);
     let directors = [start(LB1)?, start(LB2)?];
     for director in &directors {
         director.wait_serving("web")?;
     }
     directors[0].wait_status("the first director to be active", Status::is_active)?;
     let code = if args.once {
-        check_itself(&lab, &directors)?
+        check_itself(&lab, &directors, &proxies)?
     } else {
         let daemons = directors.iter().map(Director::daemon);
+        let daemons = daemons.chain(proxies.iter().map(Proxy::daemon));
         let processes: Vec<&Process> = webs.iter().chain(daemons).collect();
         writeln!(out, "{}", drawing::picture(&lab, method, &processes))?;
-        writeln!(out, "{}", drawing::what_to_try(&lab, &directors, &webs)?)?;
-        show(&directors, &mut events)?;
+        let commands = drawing::what_to_try(&lab, &directors, &proxies, &webs)?;
+        writeln!(out, "{commands}")?;
+        show(&directors, &proxies, &mut events)?;
         writeln!(out, "Removing the site.")?;
         ExitCode::SUCCESS
     };
@@ -112,7 +122,13 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
 }
 
 fn check_machine() -> Result<()> {
-    let needs = [Need::root, Need::tools, Need::xdp, Need::daemon];
+    let needs = [
+        Need::root,
+        Need::tools,
+        Need::xdp,
+        Need::daemon,
+        Need::proxy,
+    ];
     let lacks: Vec<_> = needs.into_iter().filter_map(Need::lack).collect();
     if !lacks.is_empty() {
         bail!("the demonstration cannot run here: {}", lacks.join("; "));
@@ -120,16 +136,24 @@ fn check_machine() -> Result<()> {
     Ok(())
 }
 
+/// One file for all hosts: the directors send HTTP to the proxies, and these to the web servers; UDP goes
+/// from the directors to the web servers.
 fn site(method: Method) -> Site {
-    let health = "type = \"http\"\npath = \"/health\"\nport = 80\n";
-    let service = |service: Service| Service {
-        health: Some(health.to_owned()),
+    let asking = |path: &str, service: Service| Service {
+        health: Some(format!("type = \"http\"\npath = \"{path}\"\nport = 80\n")),
         ..service
     };
-    let site = Site::new(vec![
-        service(Service::web(method, WEBS)),
-        service(Service::echo(method, WEBS)),
-    ]);
+    let check = "[proxy.upstream.health]\ntype = \"http\"\npath = \"/health\"\n";
+    let health = format!("health = \"{PROXY_HEALTH}\"");
+    let mut web = asking(PROXY_HEALTH, Service::proxied(method, PROXIES));
+    web.health
+        .iter_mut()
+        .for_each(|text| text.push_str("draining = \"503\"\n"));
+    let site = Site::new(vec![web, asking("/health", Service::echo(method, WEBS))]).proxies(
+        method,
+        PROXIES,
+        proxy::tables(method, WEBS, &health, check),
+    );
     let group = "group = \"site\"";
     match method {
         // The real servers' gateway moves along.
@@ -144,7 +168,11 @@ fn site(method: Method) -> Site {
 }
 
 /// The smoke test: every server must have served, no request may have failed.
-fn check_itself(lab: &Lab, directors: &[Director<'_>; 2]) -> Result<ExitCode> {
+fn check_itself(
+    lab: &Lab,
+    directors: &[Director<'_>; 2],
+    proxies: &[Proxy<'_>],
+) -> Result<ExitCode> {
     let requests = lab.requests(CHECKED)?;
     let passed = requests.failures.is_empty()
         && requests.ok == CHECKED
@@ -154,6 +182,7 @@ fn check_itself(lab: &Lab, directors: &[Director<'_>; 2]) -> Result<ExitCode> {
         "requests": requests,
         "status": directors[0].status()?.0,
         "backup": directors[1].status()?.0,
+        "proxies": proxies.iter().map(Proxy::status).collect::<Result<Vec<_>>>()?,
     });
     writeln!(io::stdout(), "{report:#}")?;
     Ok(if passed {
@@ -164,13 +193,17 @@ fn check_itself(lab: &Lab, directors: &[Director<'_>; 2]) -> Result<ExitCode> {
 }
 
 /// Shows the status once a second: in place on a terminal, as lines elsewhere.
-fn show(directors: &[Director<'_>], events: &mut Events) -> Result<()> {
+fn show(directors: &[Director<'_>], proxies: &[Proxy<'_>], events: &mut Events) -> Result<()> {
     let mut out = io::stdout();
     let in_place = out.is_terminal();
     let mut above = 0;
     while events.next() == Event::Tick {
         let see = |at: &Director<'_>| (at.host().to_owned(), at.status().ok());
-        let seen: Vec<live::Seen> = directors.iter().map(see).collect();
+        let see_proxy = |at: &Proxy<'_>| (at.host().to_owned(), at.status().ok());
+        let seen = live::Seen {
+            directors: directors.iter().map(see).collect(),
+            proxies: proxies.iter().map(see_proxy).collect(),
+        };
         if !in_place {
             writeln!(out, "{}", live::line(&seen))?;
             continue;

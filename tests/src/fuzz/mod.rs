@@ -4,6 +4,7 @@
 //! ```text
 //!   parse, decap ─► bytes are a frame          flow ─► bytes are operations on a table
 //!   http ─► bytes are what a client or a server of the proxy sends, and where it is cut
+//!   preamble ─► bytes are what another proxy says of whom it speaks for
 //!   steer ─► bytes are a story: frames, answers to what left, changes of the site, time
 //!   login, reply ─► bytes are what a MySQL client or server sends     sql ─► bytes are a statement
 //! ```
@@ -18,6 +19,7 @@ pub mod flow;
 pub mod http;
 pub mod login;
 pub mod parse;
+pub mod preamble;
 pub mod reader;
 pub mod reply;
 pub mod sql;
@@ -29,12 +31,13 @@ use anyhow::Result;
 pub type Body = fn(&[u8]) -> Result<()>;
 
 /// All targets by their names, which are those of the corpora and of `tests/fuzz/fuzz_targets`.
-pub const TARGETS: [(&str, Body); 8] = [
+pub const TARGETS: [(&str, Body); 9] = [
     ("parse", parse::parse),
     ("steer", steer::steer),
     ("decap", decap::decap),
     ("flow", flow::flow),
     ("http", http::http),
+    ("preamble", preamble::preamble),
     ("login", login::login),
     ("reply", reply::reply),
     ("sql", sql::sql),

@@ -13,6 +13,7 @@
 //! [`Lab::sweep`]. Not here: what a test expects (`it`).
 
 pub mod capture;
+pub mod certificates;
 pub mod counters;
 pub mod director;
 pub mod fault;
@@ -20,14 +21,18 @@ pub mod find;
 pub mod keepalived;
 pub mod link;
 pub mod load;
+pub mod mariadb;
 pub mod netns;
 pub mod owner;
+pub mod peers;
 pub mod plan;
 pub mod process;
 pub mod proxy;
 pub mod require;
 pub mod router;
 pub mod site;
+pub mod sqlproxy;
+pub mod sqlsite;
 pub mod status;
 pub mod stub;
 pub mod sweep;

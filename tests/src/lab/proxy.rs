@@ -50,8 +50,14 @@ pub fn proxied(webs: u8) -> Plan {
 /// stands in `[proxy]`, `upstream` in `[[proxy.upstream]]`.
 #[must_use]
 pub fn site(webs: u8, more: &str, upstream: &str) -> String {
+    tables(Method::Fullnat, webs, more, upstream)
+}
+
+/// The same for web servers where a director's method has them.
+#[must_use]
+pub fn tables(method: Method, webs: u8, more: &str, upstream: &str) -> String {
     let server = |number| {
-        let address = web_address(Method::Fullnat, number);
+        let address = web_address(method, number);
         format!("[[proxy.upstream.server]]\naddress = \"{address}\"\n")
     };
     let servers: String = (1..=webs).map(server).collect();
@@ -67,9 +73,56 @@ pub fn site(webs: u8, more: &str, upstream: &str) -> String {
 #[derive(Debug)]
 pub struct Proxy<'l> {
     lab: &'l Lab,
-    config: PathBuf,
-    socket: PathBuf,
+    files: Files,
     daemon: Process,
+}
+
+/// Where a proxy keeps its things, and how it is called.
+#[derive(Clone, Debug)]
+pub struct Files {
+    host: String,
+    /// Whether the site file has hosts, so that it is told which it is.
+    named: bool,
+    /// The site file.
+    pub config: PathBuf,
+    /// The status socket.
+    pub socket: PathBuf,
+    /// The program.
+    pub program: PathBuf,
+}
+
+impl Files {
+    /// The places for a host's proxy; makes the directory.
+    ///
+    /// # Errors
+    /// When that cannot be made, or the program is not built.
+    pub fn of(lab: &Lab, host: &str, named: bool) -> Result<Self> {
+        let dir = lab.host_dir(host)?;
+        Ok(Self {
+            host: host.to_owned(),
+            named,
+            config: dir.join("site.toml"),
+            socket: dir.join("proxy.sock"),
+            program: find::program("viaduct-proxy")?,
+        })
+    }
+
+    /// A program and its arguments that run the proxy without a single capability.
+    #[must_use]
+    pub fn command(&self) -> Vec<String> {
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let (program, config, socket) = (&self.program, &self.config, &self.socket);
+        let mut words = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--"]
+            .map(str::to_owned)
+            .to_vec();
+        words.extend([text(program), "run".to_owned()]);
+        words.extend(["--config".to_owned(), text(config)]);
+        words.extend(["--socket".to_owned(), text(socket)]);
+        if self.named {
+            words.extend(["--host".to_owned(), self.host.clone()]);
+        }
+        words
+    }
 }
 
 impl<'l> Proxy<'l> {
@@ -78,33 +131,59 @@ impl<'l> Proxy<'l> {
     /// # Errors
     /// When the daemon is not built, ends, or is not ready soon; the log is in the message.
     pub fn start(lab: &'l Lab, site: &str) -> Result<Self> {
-        let dir = lab.host_dir(PROXY)?;
-        let (config, socket) = (dir.join("site.toml"), dir.join("proxy.sock"));
-        fs::write(&config, site)?;
-        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
-        let program = text(&find::program("viaduct-proxy")?);
-        let (config_text, socket_text) = (text(&config), text(&socket));
-        let args = [
-            "--no-new-privs",
-            "--bounding-set=-all",
-            "--",
-            &program,
-            "run",
-            "--config",
-            &config_text,
-            "--socket",
-            &socket_text,
-        ];
-        let daemon = lab.spawn(PROXY, "viaduct-proxy", "setpriv", &args)?;
-        daemon.wait_for_log("`ready`", |line| {
-            line.split(' ').any(|word| word == "ready")
-        })?;
-        Ok(Self {
-            lab,
-            config,
-            socket,
-            daemon,
-        })
+        Self::launch(lab, Files::of(lab, PROXY, false)?, site)
+    }
+
+    /// The same on a host of a site file that has hosts. As a real server of `dr`, the host is made ready
+    /// for that first.
+    ///
+    /// # Errors
+    /// As [`Proxy::start`].
+    pub fn start_on(lab: &'l Lab, host: &str, site: impl ToString) -> Result<Self> {
+        if !lab.host(host)?.vips.is_empty() {
+            lab.realserver(host, "setup", Some("dr"))?;
+        }
+        Self::launch(lab, Files::of(lab, host, true)?, &site.to_string())
+    }
+
+    /// The same by a program of its own, a copy of the one that was built: what is done to that copy is an
+    /// upgrade.
+    ///
+    /// # Errors
+    /// As [`Proxy::start`].
+    pub fn start_copy(lab: &'l Lab, site: &str) -> Result<Self> {
+        let mut files = Files::of(lab, PROXY, false)?;
+        let copy = lab.host_dir(PROXY)?.join("viaduct-proxy");
+        fs::copy(&files.program, &copy)?;
+        files.program = copy;
+        Self::launch(lab, files, site)
+    }
+
+    fn launch(lab: &'l Lab, files: Files, site: &str) -> Result<Self> {
+        fs::write(&files.config, site)?;
+        let daemon = spawn(lab, &files)?;
+        Ok(Self { lab, files, daemon })
+    }
+
+    /// Starts the daemon again after it ended.
+    ///
+    /// # Errors
+    /// As [`Proxy::start`].
+    pub fn start_again(&mut self) -> Result<()> {
+        self.daemon = spawn(self.lab, &self.files)?;
+        Ok(())
+    }
+
+    /// Its host.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.files.host
+    }
+
+    /// Its files.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// The daemon.
@@ -121,13 +200,28 @@ impl<'l> Proxy<'l> {
         let mut ask = Command::new(find::program("viaduct-proxy")?);
         let out = ask
             .args(["status", "--socket"])
-            .arg(&self.socket)
+            .arg(&self.files.socket)
             .output()?;
         if !out.status.success() {
             let said = String::from_utf8_lossy(&out.stderr).into_owned();
             return Err(anyhow::anyhow!(said)).with_context(|| self.daemon.story());
         }
         Ok(serde_json::from_slice(&out.stdout)?)
+    }
+
+    /// One of its metrics now, by its name with its labels.
+    ///
+    /// # Errors
+    /// When it does not answer, or has none of that name.
+    pub fn metric(&self, name: &str) -> Result<u64> {
+        let mut curl = netns::command(&self.lab.netns(PROXY), "curl");
+        let url = "http://127.0.0.1:9145/metrics";
+        let out = curl.args(["-sS", "--max-time", "60", url]).output()?;
+        let text = String::from_utf8(out.stdout)?;
+        let mut lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        let found = lines.find(|(known, _)| *known == name);
+        let (_, number) = found.with_context(|| format!("no {name} in {text}"))?;
+        Ok(number.parse()?)
     }
 
     /// A number of a server in the status, by its place in the upstream `webs`.
@@ -158,9 +252,9 @@ impl<'l> Proxy<'l> {
     /// When the status shows no outcome soon.
     pub fn reload(&self, site: &str) -> Result<Result<u64, String>> {
         let before = self.status()?;
-        let new = self.config.with_extension("new");
+        let new = self.files.config.with_extension("new");
         fs::write(&new, site)?;
-        fs::rename(&new, &self.config)?;
+        fs::rename(&new, &self.files.config)?;
         self.daemon.signal(Signal::SIGHUP)?;
         let differs = |now: &Value, key: &str| now[key] != before[key];
         let after = self.wait_status("the outcome of the reload", |now| {
@@ -197,6 +291,15 @@ impl<'l> Proxy<'l> {
         }
         Ok(String::from_utf8_lossy(&out.stdout).into_owned())
     }
+}
+
+fn spawn(lab: &Lab, files: &Files) -> Result<Process> {
+    let words = files.command();
+    let daemon = lab.spawn(&files.host, "viaduct-proxy", &words[0], &words[1..])?;
+    daemon.wait_for_log("`ready`", |line| {
+        line.split(' ').any(|word| word == "ready")
+    })?;
+    Ok(daemon)
 }
 
 impl Lab {

@@ -25,12 +25,44 @@ pub enum Need {
     daemon,
     /// keepalived, to get on with.
     keepalived,
+    /// MariaDB: its server and its client.
+    mariadb,
+    /// Python's client of MySQL, for sessions that are compared.
+    pymysql,
     /// The built `viaduct-proxy`, and what stands before and behind it.
     proxy,
+    /// What `bench proxy` measures ours beside, and pins processes with.
+    bench,
+    /// The built `viaduct-sqlproxy`.
+    sqlproxy,
+    /// Other makes beside it.
+    peers,
 }
 
-/// Web server and client of the proxy's tests, and the Debian package of each.
-const HTTP_TOOLS: [(&str, &str); 2] = [("nginx", "nginx"), ("curl", "curl")];
+/// Web server and clients of the proxy's tests, and the Debian package of each.
+const HTTP_TOOLS: [(&str, &str); 4] = [
+    ("nginx", "nginx"),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
+    ("h2load", "nghttp2-client"),
+];
+
+/// Other makes of web server and proxy, and the Debian package of each.
+const PEERS: [(&str, &str); 2] = [("apache2", "apache2-bin"), ("haproxy", "haproxy")];
+
+/// MariaDB's programs, and the Debian package of each; mariadb-server keeps its own in /usr/sbin.
+const MARIADB_TOOLS: [(&str, &str); 3] = [
+    ("mariadbd", "mariadb-server"),
+    ("mariadb-install-db", "mariadb-server"),
+    ("mariadb", "mariadb-client"),
+];
+
+/// What ours is measured beside, what pins processes and counts their system calls.
+const BENCH_TOOLS: [(&str, &str); 3] = [
+    ("haproxy", "haproxy"),
+    ("taskset", "util-linux"),
+    ("strace", "strace"),
+];
 
 /// The programs the lab calls, and the Debian package of each.
 const TOOLS: [(&str, &str); 5] = [
@@ -95,6 +127,20 @@ impl Need {
             }
             Self::keepalived => (!is_installed("keepalived"))
                 .then(|| "not installed: `keepalived` (package keepalived)".to_owned()),
+            Self::bench => {
+                let missing = missing_of(&BENCH_TOOLS);
+                (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(", ")))
+            }
+            Self::mariadb => {
+                let missing = missing_of(&MARIADB_TOOLS);
+                (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(", ")))
+            }
+            Self::pymysql => {
+                let mut python = std::process::Command::new("/usr/bin/python3");
+                let is_there = python.args(["-c", "import pymysql"]).output();
+                let is_there = is_there.is_ok_and(|out| out.status.success());
+                (!is_there).then(|| "not installed: PyMySQL (package python3-pymysql)".to_owned())
+            }
             Self::proxy => {
                 let missing = missing_of(&HTTP_TOOLS);
                 match find::program("viaduct-proxy") {
@@ -102,6 +148,14 @@ impl Need {
                     Ok(_) if missing.is_empty() => None,
                     Ok(_) => Some(format!("not installed: {}", missing.join(", "))),
                 }
+            }
+            Self::sqlproxy => {
+                let found = find::program("viaduct-sqlproxy");
+                found.err().map(|error| error.to_string())
+            }
+            Self::peers => {
+                let missing = missing_of(&PEERS);
+                (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(", ")))
             }
             Self::xdp => find::ebpf_object().err().map(|error| error.to_string()),
             Self::daemon => ["viaduct-lb", "viaduct"]

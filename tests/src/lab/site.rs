@@ -9,8 +9,13 @@ use std::{
 
 use super::{
     router::VirtualRouter,
-    topology::{LB1, LB1_ADDRESS, LB2, LB2_ADDRESS, Method, VIP, twin, web_address},
+    topology::{
+        LB1, LB1_ADDRESS, LB2, LB2_ADDRESS, Method, VIP, proxy, proxy_address, twin, web_address,
+    },
 };
+
+/// The path by which the lab's proxies say whether they take requests.
+pub const PROXY_HEALTH: &str = "/viaduct/health";
 
 /// A site file with one director, or with two that share virtual routers.
 #[derive(Clone, Debug)]
@@ -25,6 +30,8 @@ pub struct Site {
     pub services: Vec<Service>,
     /// What its two directors share; with none there is one director.
     pub routers: Vec<VirtualRouter>,
+    /// The addresses of its proxies, and what the file says to them.
+    pub proxies: (Vec<Ipv4Addr>, String),
 }
 
 impl Site {
@@ -37,6 +44,7 @@ impl Site {
             director_keys: Vec::new(),
             services,
             routers: Vec::new(),
+            proxies: (Vec::new(), String::new()),
         }
     }
 
@@ -44,6 +52,14 @@ impl Site {
     #[must_use]
     pub fn router(mut self, router: VirtualRouter) -> Self {
         self.routers.push(router);
+        self
+    }
+
+    /// Adds so many proxies, and what the file says to them.
+    #[must_use]
+    pub fn proxies(mut self, method: Method, proxies: u8, tables: String) -> Self {
+        let addresses = (1..=proxies).map(|number| proxy_address(method, number));
+        self.proxies = (addresses.collect(), tables);
         self
     }
 
@@ -86,6 +102,11 @@ impl Display for Site {
         if !self.routers.is_empty() {
             self.host(f, LB2, LB2_ADDRESS)?;
         }
+        for (number, address) in (1..).zip(&self.proxies.0) {
+            let name = proxy(number);
+            writeln!(f, "[hosts.{name}]\naddresses = [\"{address}\"]")?;
+            writeln!(f, "[hosts.{name}.proxy]")?;
+        }
         if !self.director_keys.is_empty() {
             writeln!(f, "[director]")?;
         }
@@ -94,7 +115,8 @@ impl Display for Site {
         routers.try_for_each(|router| write!(f, "\n{router}"))?;
         self.services
             .iter()
-            .try_for_each(|service| write!(f, "\n{service}"))
+            .try_for_each(|service| write!(f, "\n{service}"))?;
+        f.write_str(&self.proxies.1)
     }
 }
 
@@ -155,6 +177,21 @@ impl Service {
             health: None,
             reals: reals.collect(),
         }
+    }
+
+    /// The TCP service `web` on port 80 with so many proxies as its real servers, which are asked every
+    /// 100 ms whether they still take requests.
+    #[must_use]
+    pub fn proxied(method: Method, proxies: u8) -> Self {
+        let address = |number| proxy_address(method, number);
+        let none = Self::web(method, 0);
+        let proxied = (1..=proxies).fold(none, |service, number| service.real(address(number)));
+        let mut proxied = proxied.http_health(PROXY_HEALTH);
+        let health = proxied.health.as_mut();
+        health
+            .into_iter()
+            .for_each(|text| text.push_str("draining = \"503\"\n"));
+        proxied
     }
 
     /// The UDP service `echo` on port 7, with the first `webs` web servers.

@@ -220,6 +220,38 @@ pub fn two_directors(method: Method, webs: u8) -> Plan {
     })
 }
 
+/// The name of a proxy, counted from 1.
+#[must_use]
+pub fn proxy(number: u8) -> String {
+    format!("proxy{number}")
+}
+
+/// The address of a proxy, counted from 1.
+#[must_use]
+pub fn proxy_address(method: Method, number: u8) -> Ipv4Addr {
+    match method {
+        Method::Dr | Method::Tunnel(_) | Method::Fullnat => Ipv4Addr::new(10, 77, 0, 20 + number),
+        Method::Nat => Ipv4Addr::new(10, 77, 1, 20 + number),
+    }
+}
+
+/// The same network with proxies beside its web servers, as real servers of the VIP; with nat, behind two
+/// directors. Everybody may open low ports there: a proxy has no rights.
+#[must_use]
+pub fn with_proxies(plan: Plan, method: Method, proxies: u8) -> Plan {
+    (1..=proxies).fold(plan, |plan, number| {
+        let address = proxy_address(method, number);
+        let host = Host::new(proxy(number)).sysctl("ipv4/ip_unprivileged_port_start", "0");
+        plan.host(match method {
+            Method::Dr | Method::Tunnel(_) => host.port(Port::new("eth0", "br0", address)).vip(VIP),
+            Method::Nat => host
+                .port(Port::new("eth0", "br1", address))
+                .gateway(GATEWAY_VIP),
+            Method::Fullnat => host.port(Port::new("eth0", "br0", address)),
+        })
+    })
+}
+
 /// A director that has no VIP of its own.
 fn shared_director(method: Method, name: &str, [address, pool, inside]: [Ipv4Addr; 3]) -> Host {
     let eth0 = Port::new("eth0", "br0", address).xdp();

@@ -37,8 +37,18 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         "whether a server is up has nothing to do with who is active",
     ),
     (
+        "lb-user/election",
+        TOUCH,
+        "it decides; its channel is behind the feature `channel`",
+    ),
+    (
+        "lb-user/election",
+        &["health", "lb-ebpf", "lb-user", "sqlproxy", "vrrp"],
+        "it knows who the writer is, and nothing of who asks",
+    ),
+    (
         "lb-user/daemon",
-        &["health", "lb-ebpf", "lb-user", "vrrp"],
+        &["election", "health", "lb-ebpf", "lb-user", "vrrp"],
         "it is the same for every daemon",
     ),
     (
@@ -48,7 +58,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "proxy",
-        &["aya", "lb-ebpf", "lb-user", "rtnetlink", "vrrp"],
+        &["aya", "election", "lb-ebpf", "lb-user", "rtnetlink", "vrrp"],
         "it needs no root and knows no packets",
     ),
     (

@@ -56,6 +56,15 @@ impl UnixSocket {
     /// # Errors
     /// A live daemon at that path; something else than a socket there; whatever the system refuses.
     pub fn bind(path: &Path) -> Result<Self, BindError> {
+        is_free(path)?;
+        Self::take_over(path)
+    }
+
+    /// Listens at `path`, whoever listened there before: from now on nobody reaches them by it.
+    ///
+    /// # Errors
+    /// Whatever the system refuses.
+    pub fn take_over(path: &Path) -> Result<Self, BindError> {
         let error = |source: io::Error| match source.kind() == io::ErrorKind::PermissionDenied {
             true => BindError::Permission(path.to_owned()),
             false => BindError::Io {
@@ -63,7 +72,6 @@ impl UnixSocket {
                 source,
             },
         };
-        is_free(path)?;
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(error)?;
         }

@@ -15,6 +15,7 @@ use hyper::{
     header,
 };
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
 
 use super::{failure, tcp};
 use crate::{outcome::Failure, spec::HttpCheck};
@@ -30,7 +31,11 @@ const USER_AGENT: &str = concat!("viaduct-health/", env!("CARGO_PKG_VERSION"));
 
 /// Asks for the path and judges the answer.
 pub(super) async fn probe(target: SocketAddr, check: &HttpCheck) -> Result<(), Failure> {
-    let stream = tcp::connect(target).await?;
+    let mut stream = tcp::connect(target).await?;
+    if !check.preamble.is_empty() {
+        let written = stream.write_all(&check.preamble).await;
+        written.map_err(|error| failure(&error))?;
+    }
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)

@@ -56,6 +56,7 @@ fn a_good_file_says_what_it_says() {
                 ..health::HttpCheck::default()
             }),
             port: None,
+            draining: None,
             ..health
         }),
         reals: vec![real("10.77.0.11", 80, 50), real("10.77.0.12", 80, 100)],

@@ -378,3 +378,19 @@ fn everything_wrong_at_once() {
             site.toml: 9 errors"#]],
     );
 }
+
+#[test]
+fn a_status_says_one_thing() {
+    bad(
+        "type = \"http\"",
+        "type = \"http\"\ndraining = [\"300\", \"503\"]",
+        &expect![[r#"
+        site.toml:18:12: error: status 300 is to mean both healthy and draining
+           |
+        18 | draining = ["300", "503"]
+           |            ^^^^^^^^^^^^^^
+           = help: write the statuses that only a real server about to stop answers with: "503"
+
+        site.toml: 1 error"#]],
+    );
+}

@@ -321,7 +321,7 @@ fn tables_nobody_knows() {
           |
         6 | [vrrp]
           |  ^^^^
-          = help: known here: hosts, director, service, virtual_router, proxy, sqlproxy
+          = help: known here: hosts, director, service, virtual_router, proxy, sqlproxy, election
 
         site.toml: 1 error"#]],
     );

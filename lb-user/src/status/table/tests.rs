@@ -39,6 +39,7 @@ fn status() -> Status {
         port: Some(80),
         weight: 100,
         drained: false,
+        draining: false,
         health: health.to_owned(),
         health_since: None,
         health_reason: reason.map(str::to_owned),

@@ -82,7 +82,7 @@ fn two_limits_charge_all_or_none_whatever_the_interleaving() {
         let wide = limits(vec![limit(&wide, 2000, Delay::NEVER)]);
         let decision = wide.decide_for(Millis(1_000_000), &keys);
         // The first was free, 300 were charged, and this is one more.
-        assert_eq!(wide.quota(&decision).unwrap().remaining, 2000 - 301);
+        assert_eq!(wide.quota(&decision).unwrap().1.remaining, 2000 - 301);
     }
 }
 

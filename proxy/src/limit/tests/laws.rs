@@ -63,7 +63,7 @@ proptest! {
             now += step;
             let decision = limits.decide_for(Millis(now), &[client(1)]);
             let Outcome::Rejected { retry_after } = decision.outcome else {
-                let quota = limits.quota(&decision).unwrap();
+                let quota = limits.quota(&decision).unwrap().1;
                 prop_assert!(quota.remaining < quota.limit);
                 continue;
             };
@@ -87,13 +87,13 @@ proptest! {
             now += step;
             decision = limits.decide_for(Millis(now), &[client(1)]);
         }
-        let quota = limits.quota(&decision).unwrap();
+        let quota = limits.quota(&decision).unwrap().1;
         for _ in 0..quota.remaining {
             prop_assert!(!is_refused(&limits.decide_for(Millis(now), &[client(1)])));
         }
         let last = limits.decide_for(Millis(now), &[client(1)]);
         prop_assert!(is_refused(&last));
-        now += limits.quota(&last).unwrap().reset * 1000;
+        now += limits.quota(&last).unwrap().1.reset * 1000;
         for _ in 0..quota.limit {
             prop_assert!(!is_refused(&limits.decide_for(Millis(now), &[client(1)])));
         }

@@ -22,7 +22,7 @@ fn rates_are_read_and_written() {
 }
 
 #[test]
-fn a_wrong_rate_is_pointed_at_with_the_remedy() {
+fn a_wrong_rate_is_pointed_at() {
     let cases = [
         ("", "", "missing"),
         ("r/s", "r/s", "missing"),
@@ -40,29 +40,16 @@ fn a_wrong_rate_is_pointed_at_with_the_remedy() {
         let (at, error) = rate_error(text);
         assert_eq!(at, place, "{text}");
         assert!(error.contains(what), "{text}: {error}");
-        assert!(error.contains("`12r/m`"), "{error}");
     }
 }
 
 #[test]
-fn sizes_are_read_and_bounded() {
-    let bytes = |text: &str| text.parse::<Size>().unwrap().bytes();
-    assert_eq!(bytes("100MB"), 100_000_000);
-    assert_eq!(bytes("10 MiB"), 10 << 20);
-    assert_eq!(bytes("32kB"), 32_000);
-    assert_eq!(bytes("40000"), 40_000);
-    let cases = [
-        ("MB", "MB", "missing"),
-        ("10m", "m", "`m` is not a unit"),
-        ("1kB", "1kB", "too few"),
-        ("1000GB", "1000GB", "large"),
-        ("99999999999999999999GB", "99999999999999999999GB", "large"),
-    ];
-    for (text, place, what) in cases {
-        let error = text.parse::<Size>().unwrap_err();
-        assert_eq!(&text[error.span()], place);
-        assert!(error.to_string().contains(what), "{text}: {error}");
+fn sizes_are_bounded() {
+    for size in [Size::LEAST, Size::MOST] {
+        assert_eq!(Size::of_bytes(size.bytes()), Some(size));
     }
+    assert_eq!(Size::of_bytes(Size::LEAST.bytes() - 1), None);
+    assert_eq!(Size::of_bytes(Size::MOST.bytes() + 1), None);
 }
 
 #[test]
@@ -78,10 +65,10 @@ fn keys_are_read_and_written() {
         assert_eq!(text.parse::<Part>().unwrap().to_string(), text);
     }
     let cases = [
-        ("ip", "there are `address`"),
+        ("ip", "no part of a request"),
         ("address/24", "two prefix lengths"),
-        ("address/33/64", "at most 32 and 128"),
-        ("address/24/129", "at most 32 and 128"),
+        ("address/33/64", "two prefix lengths"),
+        ("address/24/129", "two prefix lengths"),
         ("header:", "does not name a header"),
         ("header:x y", "does not name a header"),
         ("cookie:", "does not name a header or cookie"),

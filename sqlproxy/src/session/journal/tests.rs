@@ -321,3 +321,28 @@ fn texts_are_read_as_the_session_reads_them() {
     session.with("SELECT 1", PLAIN | Status::NO_BACKSLASH);
     assert!(session.0.dialect().no_backslash);
 }
+
+#[test]
+fn what_is_set_after_set_names_is_set_after_it_and_gone_with_the_next() {
+    let told = |name: &'static str, value: &'static str| Change::Variable {
+        name: name.as_bytes(),
+        value: value.as_bytes(),
+    };
+    let mut session = Session::new();
+    let names = [
+        told("character_set_client", "utf8mb4"),
+        told("character_set_results", "utf8mb4"),
+    ];
+    session.changes("SET NAMES utf8mb4", &names);
+    session.changes(
+        "SET character_set_results = NULL",
+        &[told("character_set_results", "")],
+    );
+    let due = "SET NAMES utf8mb4, character_set_results=NULL";
+    assert_eq!(session.replay(), [due, "USE shop"]);
+    session.changes(
+        "SET NAMES latin1",
+        &[told("character_set_results", "latin1")],
+    );
+    assert_eq!(session.replay(), ["SET NAMES latin1", "USE shop"]);
+}

@@ -86,6 +86,26 @@ fn a_row_of_exactly_one_packet_is_followed_by_an_empty_one() {
     }
 }
 
+/// What came before a mistake goes on, also where both came at once.
+#[test]
+fn what_is_before_a_mistake_passes() {
+    let mut good = Vec::new();
+    result_set(&mut good, MODERN, &[vec![0], vec![1]], 0);
+    let rows_end = good.len();
+    let mut first = Follower::new(Shape::Query, MODERN, 1);
+    let Ok(Step::Pass(passed)) = first.step(&good) else {
+        panic!("nothing passes");
+    };
+    assert!(passed < rows_end);
+    // The end of rows, out of its turn.
+    good[passed + 3] = good[passed + 3].wrapping_add(1);
+    let mut follower = Follower::new(Shape::Query, MODERN, 1);
+    assert_eq!(follower.step(&good), Ok(Step::Pass(passed)));
+    assert_eq!(follower.tally().bytes, passed as u64);
+    let error = follower.step(&good[passed..]).unwrap_err();
+    assert!(matches!(error, WireError::Sequence { .. }), "{error}");
+}
+
 /// An OK that stands for EOF may tell of the session at length: MySQL does for `SELECT f()` where f
 /// sets variables.
 #[test]
