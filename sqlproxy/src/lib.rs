@@ -13,7 +13,9 @@
 //! site file becomes in a running process, [`faces`] sessions as others see them; [`refusal`] is what clients
 //! are told by the proxy itself, [`trust`] whom TLS trusts, [`status`], [`metrics`] and [`stats`] what operators are.
 //!
-//! Not here yet: monitors and the driver of the election.
+//! [`lead`] watches and leads the servers of a site with an election.
+//!
+//! Not here: the rules of the election (the package `election`), packets, HTTP.
 #![forbid(unsafe_code)]
 
 pub mod board;

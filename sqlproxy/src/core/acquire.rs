@@ -218,6 +218,7 @@ impl Session {
         }
         self.core.stats(|stats| stats.queued.add(1));
         let _place = pool.queue(life);
+        self.core.shared.wanted.send_replace(());
         let waiting = async {
             loop {
                 tokio::select! {

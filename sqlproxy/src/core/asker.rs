@@ -71,7 +71,7 @@ impl Asker {
 
     async fn open(&self, patience: Duration) -> Result<Box<Connection>, String> {
         // It is beside what statements may have.
-        let seat = Seat::take(&self.life, u32::MAX).ok_or("too many connections")?;
+        let seat = Seat::beside(&self.life);
         let key = Key {
             account: Arc::clone(&self.account),
             collation: 45,

@@ -8,7 +8,7 @@ use super::{
     server::Connection,
     session::{Gone, Sent, Session},
     sync::id,
-    upload::{Rest, Stuck, send_file, send_rest},
+    upload::{Rest, send_file, send_rest},
 };
 use crate::{
     lexer::{Class, SessionChange, Statement, Traits, Transaction, classify},
@@ -234,11 +234,13 @@ impl Session {
                     // The command is done with: what comes now is the file.
                     self.client.input.take(sent.len);
                     sent.len = 0;
-                    match send_file(&core, &mut self.client, connection).await {
-                        Ok(sequence) => follower.resume(sequence.wrapping_add(1)),
-                        Err(Stuck::Server) => return Ok(Came::Lost(true)),
-                        Err(Stuck::Client) => return Err(Gone),
+                    let file = send_file(&core, &mut self.client, connection).await?;
+                    let (sequence, is_taken) = file;
+                    if !is_taken {
+                        sent.sequence = sequence;
+                        return Ok(Came::Lost(true));
                     }
+                    follower.resume(sequence.wrapping_add(1));
                 }
             }
         }
@@ -267,13 +269,8 @@ impl Session {
         let mut rest = Rest::behind(front);
         self.client.input.take(sent.len);
         (sent.len, sent.is_whole) = (0, true);
-        if !is_stuck {
-            let core = std::rc::Rc::clone(&self.core);
-            let came = send_rest(&core, &mut self.client, connection, &mut rest).await;
-            if came == Err(Stuck::Client) {
-                return Err(Gone);
-            }
-        }
+        let core = std::rc::Rc::clone(&self.core);
+        send_rest(&core, &mut self.client, connection, &mut rest, !is_stuck).await?;
         sent.sequence = rest.sequence;
         Ok(rest.sequence)
     }

@@ -71,6 +71,8 @@ pub struct Shared {
     pub faces: Faces,
     /// Numbers of connections to servers.
     ids: AtomicU64,
+    /// Told when a statement begins to wait for a connection, which others may have and not need.
+    wanted: tokio::sync::watch::Sender<()>,
 }
 
 /// What a thread has of its own for a plan.
@@ -155,6 +157,14 @@ impl Core {
         let next = Local::new(plan, Some(&self.local()));
         self.local.replace(Rc::new(next));
         self.news();
+    }
+
+    /// Statements of other threads wait for connections: what nobody uses here is theirs.
+    fn make_room(&self) {
+        let local = self.local();
+        for (pool, life) in local.pools.iter().zip(&local.plan.servers) {
+            pool.make_room_for_others(life);
+        }
     }
 
     fn is_draining(&self) -> bool {

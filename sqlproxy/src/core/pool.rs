@@ -118,6 +118,16 @@ impl Pool {
         oldest.is_some()
     }
 
+    /// Closes as many as statements of other threads wait for, so that they can open theirs.
+    pub(super) fn make_room_for_others(&self, life: &ServerLife) {
+        let others = life.waiting.load(Relaxed).saturating_sub(self.queue.get());
+        for _ in 0..others {
+            if !self.make_room() {
+                break;
+            }
+        }
+    }
+
     /// Closes those that waited for too long, are too old, or were closed by the server.
     pub(super) fn sweep(&self, now: Ticks, idle: Ticks, lifetime: Ticks, keep: usize) {
         let mut waiting = self.waiting.borrow_mut();

@@ -81,12 +81,26 @@ pub(super) struct Connection {
 
 /// A place among a server's connections, which is given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Seat(Arc<ServerLife>);
+pub(super) struct Seat {
+    life: Arc<ServerLife>,
+    is_counted: bool,
+}
 
 impl Seat {
     /// One of so many, if there is one left.
     pub(super) fn take(life: &Arc<ServerLife>, most: u32) -> Option<Self> {
-        life.admit(most).then(|| Self(Arc::clone(life)))
+        life.admit(most).then(|| Self {
+            life: Arc::clone(life),
+            is_counted: true,
+        })
+    }
+
+    /// One beside them, for who looks after the server: `max_connections` is for clients' statements.
+    pub(super) fn beside(life: &Arc<ServerLife>) -> Self {
+        Self {
+            life: Arc::clone(life),
+            is_counted: false,
+        }
     }
 }
 
@@ -94,13 +108,15 @@ impl std::ops::Deref for Seat {
     type Target = ServerLife;
 
     fn deref(&self) -> &ServerLife {
-        &self.0
+        &self.life
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.left();
+        if self.is_counted {
+            self.life.left();
+        }
     }
 }
 

@@ -127,6 +127,7 @@ async fn run(core: Rc<Core>, mut inbox: UnboundedReceiver<Order>) {
     let mut turns = tokio::time::interval(TICK);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut news = core.local().plan.board.news();
+    let mut wanted = core.shared.wanted.subscribe();
     loop {
         tokio::select! {
             biased;
@@ -140,6 +141,7 @@ async fn run(core: Rc<Core>, mut inbox: UnboundedReceiver<Order>) {
                 Some(Order::End) | None => break,
             },
             Ok(()) = news.changed() => core.news(),
+            Ok(()) = wanted.changed() => core.make_room(),
             _ = turns.tick() => core.turn(),
         }
     }

@@ -10,21 +10,6 @@ use super::{
 };
 use crate::wire::packet::{Framer, HEADER, Piece};
 
-/// Why it did not get through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stuck {
-    /// The server takes no more: it may have said why.
-    Server,
-    /// The client is gone.
-    Client,
-}
-
-impl From<Gone> for Stuck {
-    fn from(_: Gone) -> Self {
-        Self::Client
-    }
-}
-
 /// Where a message ends that has begun.
 #[derive(Debug)]
 pub(super) struct Rest {
@@ -72,47 +57,45 @@ impl Rest {
     }
 }
 
-/// Sends on what is still to come of a message whose front is done with; the sequence of its last packet.
+/// Sends on what is still to come of a message whose front is done with; says whether the server took all of
+/// it. It is read to its end in any case: what is left of it would be taken for commands.
 pub(super) async fn send_rest(
     core: &Core,
     client: &mut Client,
     connection: &mut Connection,
     rest: &mut Rest,
-) -> Result<(), Stuck> {
+    mut is_taken: bool,
+) -> Result<bool, Gone> {
     loop {
         let (bytes, ends) = rest.follow(client.input.fresh());
         if bytes > 0 {
-            let written = connection
-                .link
-                .write_all(&client.input.fresh()[..bytes])
-                .await;
+            let front = &client.input.fresh()[..bytes];
+            is_taken = is_taken && connection.link.write_all(front).await.is_ok();
             client.input.take(bytes);
-            if written.is_err() {
-                return Err(Stuck::Server);
-            }
         }
         if ends {
-            return Ok(());
+            return Ok(is_taken);
         }
         client.read(core, HEADER, HELD + LENT).await?;
     }
 }
 
-/// Sends a file on: messages up to an empty one; the sequence of that.
+/// Sends a file on: messages up to an empty one; the sequence of that, and whether the server took all.
 pub(super) async fn send_file(
     core: &Core,
     client: &mut Client,
     connection: &mut Connection,
-) -> Result<u8, Stuck> {
+) -> Result<(u8, bool), Gone> {
+    let mut is_taken = true;
     loop {
         let mut rest = Rest {
             framer: Framer::new(),
             sequence: 0,
             has_payload: false,
         };
-        send_rest(core, client, connection, &mut rest).await?;
+        is_taken = send_rest(core, client, connection, &mut rest, is_taken).await?;
         if !rest.has_payload {
-            return Ok(rest.sequence);
+            return Ok((rest.sequence, is_taken));
         }
     }
 }

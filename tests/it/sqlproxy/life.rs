@@ -1,6 +1,6 @@
 //! The daemon: reload, drain, limits, what it tells of itself.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use mysql_async::prelude::Queryable as _;
 use nix::sys::signal::Signal;
 use tests::{lab::sqlproxy::site as site_file, require};
@@ -57,7 +57,6 @@ fn a_stop_waits_for_transactions_and_ends_what_is_idle() -> Result<()> {
 }
 
 #[test]
-#[ignore = "fails: connections that wait in one thread's pool keep another thread from its share of max_connections"]
 fn more_sessions_than_connections_share_them_and_what_is_too_much_is_refused() -> Result<()> {
     require!(root, tools, mariadb, sqlproxy);
     let more = "queue_timeout = \"300ms\"\nmax_clients = 12";
@@ -83,8 +82,11 @@ fn more_sessions_than_connections_share_them_and_what_is_too_much_is_refused() -
             }
             // Two connections serve all of them, and each sees what it set.
             for (number, conn) in all.iter_mut().enumerate() {
-                conn.query_drop("INSERT INTO t (v) VALUES (70)").await?;
-                let told: Option<usize> = conn.query_first("SELECT @@wait_timeout").await?;
+                conn.query_drop("INSERT INTO t (v) VALUES (70)")
+                    .await
+                    .with_context(|| format!("session {number}"))?;
+                let told = conn.query_first("SELECT @@wait_timeout").await;
+                let told: Option<usize> = told.with_context(|| format!("session {number}"))?;
                 assert_eq!(told, Some(100 + number));
             }
             all[0].query_drop("BEGIN").await?;
@@ -107,13 +109,12 @@ fn more_sessions_than_connections_share_them_and_what_is_too_much_is_refused() -
             }));
             Ok(())
         })?;
-        let connections = site
-            .primary
-            .query("SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'app'")?;
-        assert!(
-            connections.parse::<u8>()? <= 3,
-            "{connections}: two, and who looks after the server"
-        );
+        // Those that gave way to others are closed without a wait.
+        let count = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'app'";
+        let few = "two connections, and who looks after the server";
+        site.primary.wait_for(count, few, |count| {
+            matches!(count.trim(), "0" | "1" | "2" | "3")
+        })?;
         Ok(())
     })
 }

@@ -1,6 +1,8 @@
 //! Sessions: what they set follows them, what cannot follow ties them, and clients cannot tell that there is
 //! a proxy.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use mysql_async::prelude::Queryable as _;
 use serde_json::Value;
@@ -16,6 +18,9 @@ use tests::{
 };
 
 use super::{Site, reads_from, with_site};
+
+/// Nothing takes so long.
+const HANGS: Duration = Duration::from_secs(30);
 
 /// Random sessions, direct and through the proxy, by PyMySQL: texts, results, errors, warnings and flags must
 /// be the same.
@@ -130,15 +135,38 @@ fn prepared_statements_are_split_and_follow_their_session() -> Result<()> {
 }
 
 #[test]
-#[ignore = "hangs: a parameter of 20 MB in pieces, where the session moves before every statement"]
 fn a_long_parameter_goes_in_pieces() -> Result<()> {
     require!(root, tools, mariadb, sqlproxy);
     with_site("", &["--always-move"], |site| {
+        for server in [&site.primary, &site.replica] {
+            server.query("SET GLOBAL max_allowed_packet = 64 << 20")?;
+        }
         site.client(async |mut conn| {
             let long = "y".repeat(20 << 20);
             let length = conn.prep("SELECT LENGTH(?)").await?;
             let told: Option<usize> = conn.exec_first(&length, (long.as_str(),)).await?;
             assert_eq!(told, Some(long.len()));
+            Ok(())
+        })
+    })
+}
+
+/// What is left of a message that its server took no more of is no command: here it would be the front of one
+/// that never ends, and nobody would be answered.
+#[test]
+fn what_a_server_takes_no_more_of_ends_with_its_message() -> Result<()> {
+    require!(root, tools, mariadb, sqlproxy);
+    with_site("", &[], |site| {
+        site.client(async |mut conn| {
+            let to = conn.opts().clone();
+            let long = "y".repeat(20 << 20);
+            let length = conn.prep("SELECT LENGTH(?)").await?;
+            let told = conn.exec_first::<u64, _, _>(&length, (long,));
+            let told = tokio::time::timeout(HANGS, told).await;
+            let told = told.context("no answer")?;
+            assert!(told.is_err(), "more than max_allowed_packet: {told:?}");
+            let mut other = mysql_async::Conn::new(to).await?;
+            assert_eq!(other.query_first("SELECT 7").await?, Some(7));
             Ok(())
         })
     })
